@@ -1,0 +1,2 @@
+//! The command line as a library.
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The `trickle` binary: the command line with the built-in processors.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Audio bitstreams and sample processing: ADTS, Opus packets, resampling, mixing down.

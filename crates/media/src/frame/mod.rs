@@ -1,0 +1,18 @@
+//! Frames, tensors and the pool their memory comes from.
+
+mod audio;
+mod device;
+mod planar;
+mod pool;
+mod tensor;
+mod video;
+
+pub use audio::AudioFrame;
+pub use device::{DeviceImage, HostImage};
+pub use planar::{PixelFormat, PlanarImage, Plane};
+pub use pool::{Buffer, FramePool, Pool};
+pub use tensor::Tensor;
+pub use video::{Image, StageTimes, VideoFrame};
+
+/// Longest side of a frame, in pixels: that of H.264 level 6.2 (and of H.265's).
+pub const MAX_SIDE: usize = 16_384;

@@ -1,0 +1,48 @@
+//! Media for live streams: everything between a byte of MPEG-TS and a frame, without I/O.
+//!
+//! ```text
+//! bytes → ts::Demuxer → AccessUnit → Decoder → VideoFrame / AudioFrame
+//!                                                    │  tensor() on demand
+//! bytes ← ts::Muxer   ← AccessUnit ← Encoder ← VideoFrame / AudioFrame
+//! ```
+//!
+//! The crate opens no file and no socket, and starts no task. What it holds:
+//!
+//! | module | what for |
+//! |---|---|
+//! | [`time`] | [`Timestamp`] and [`TimeBase`]: exact times in their source's units |
+//! | [`access_unit`] | [`AccessUnit`]: one coded picture or audio packet |
+//! | [`stream`] | what is known of a stream before a frame of it is decoded |
+//! | [`frame`] | [`VideoFrame`], [`AudioFrame`], [`Tensor`], the buffer [`Pool`](frame::Pool) |
+//! | [`coder`] | the [`Decoder`] and [`Encoder`] traits |
+//! | [`backend`] | the ordered table of codec backends |
+//! | [`ts`] | MPEG transport streams: demuxer, muxer, segmenter |
+//! | [`h264`] | Annex B byte streams, NAL units, parameter sets |
+//! | [`audio`] | ADTS, Opus packets, resampling and mixing down |
+//! | [`convert`] | YUV ↔ RGB f32 and scaling |
+//! | [`codec`] | the CPU codecs |
+//! | [`mp4`] | reading MP4 files |
+
+#![deny(unsafe_code)]
+
+pub mod access_unit;
+pub mod audio;
+pub mod backend;
+pub mod codec;
+pub mod coder;
+pub mod convert;
+pub mod error;
+pub mod frame;
+pub mod h264;
+pub mod mp4;
+pub mod stream;
+pub mod time;
+pub mod ts;
+
+pub use access_unit::{AccessUnit, Codec, MediaKind, TrackId};
+pub use backend::{Backend, Backends};
+pub use coder::{Decoder, Encoder};
+pub use error::{CodecError, FrameError, Unsupported};
+pub use frame::{AudioFrame, Tensor, VideoFrame};
+pub use stream::{AudioParams, ColorDescription, StreamInfo, VideoParams};
+pub use time::{TimeBase, Timestamp};

@@ -1,0 +1,1 @@
+//! MP4 files (ISO/IEC 14496-12).

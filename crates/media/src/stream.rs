@@ -1,0 +1,163 @@
+//! What is known of an elementary stream before a frame of it is decoded.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::access_unit::{Codec, TrackId};
+
+/// An elementary stream of a container.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamInfo {
+    /// Its id, found again in every [`AccessUnit`](crate::AccessUnit).
+    pub track: TrackId,
+    /// Coding format.
+    pub codec: Codec,
+    /// ISO 639-2 language, where the container names one.
+    pub language: Option<String>,
+    /// Coding parameters, as far as the container or the stream's first headers tell.
+    pub params: StreamParams,
+}
+
+/// Coding parameters by kind of stream.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StreamParams {
+    /// Nothing is known yet.
+    Unknown,
+    /// A video stream.
+    Video(VideoParams),
+    /// An audio stream.
+    Audio(AudioParams),
+}
+
+/// Parameters of a video stream, from its sequence parameter set.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VideoParams {
+    /// Coding format.
+    pub codec: Codec,
+    /// Width of the picture shown, in luma samples, cropping applied.
+    pub width: u32,
+    /// Height of the picture shown, in luma samples, cropping applied.
+    pub height: u32,
+    /// Frames per second, where the stream states it.
+    pub frame_rate: Option<Rational>,
+    /// Colour.
+    pub color: ColorDescription,
+    /// Profile, by its number (`profile_idc`).
+    pub profile: u8,
+    /// Level, ten times its number (`level_idc`: 31 is level 3.1).
+    pub level: u8,
+    /// Bits per luma sample.
+    pub bit_depth: u8,
+    /// Chroma format: 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4 (`chroma_format_idc`).
+    pub chroma_format: u8,
+    /// The stream may hold fields rather than frames (`frame_mbs_only_flag` is 0).
+    pub interlaced: bool,
+    /// Pictures by which decode order can differ from display order, where the stream states it
+    /// (`max_num_reorder_frames`).
+    pub reorder: Option<u32>,
+}
+
+/// Parameters of an audio stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AudioParams {
+    /// Coding format.
+    pub codec: Codec,
+    /// Samples per second and channel.
+    pub sample_rate: u32,
+    /// Channels, 1 to 8.
+    pub channels: u8,
+    /// Decoder configuration: an AudioSpecificConfig for AAC (ISO/IEC 14496-3, 1.6.2.1), an
+    /// OpusHead without its magic for Opus (RFC 7845, 5.1) where the channel mapping is not the
+    /// plain one; else empty.
+    pub config: Bytes,
+}
+
+/// A fraction, such as a frame rate of 30000/1001.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Rational {
+    /// Numerator.
+    pub num: u32,
+    /// Denominator; never zero in a value that this crate made.
+    pub den: u32,
+}
+
+impl Rational {
+    /// `num / den`; `None` when either is zero, which no rate can be.
+    pub const fn new(num: u32, den: u32) -> Option<Self> {
+        if num == 0 || den == 0 {
+            None
+        } else {
+            Some(Self { num, den })
+        }
+    }
+
+    /// As a float; lossy.
+    pub fn as_f64(self) -> f64 {
+        f64::from(self.num) / f64::from(self.den)
+    }
+}
+
+/// Colour of a video stream, as the VUI states it (ITU-T H.264, E.2.1; code points of
+/// ITU-T H.273). It is carried from the input to the output unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct ColorDescription {
+    /// `colour_primaries`; 2 is unspecified.
+    pub primaries: u8,
+    /// `transfer_characteristics`; 2 is unspecified.
+    pub transfer: u8,
+    /// `matrix_coefficients`; 2 is unspecified.
+    pub matrix: u8,
+    /// Luma uses 0–255 rather than 16–235.
+    pub full_range: bool,
+}
+
+impl ColorDescription {
+    /// Nothing is stated: limited range, the matrix to be guessed from the size.
+    pub const UNSPECIFIED: Self = Self {
+        primaries: 2,
+        transfer: 2,
+        matrix: 2,
+        full_range: false,
+    };
+    /// ITU-R BT.709, limited range.
+    pub const BT709: Self = Self {
+        primaries: 1,
+        transfer: 1,
+        matrix: 1,
+        full_range: false,
+    };
+    /// ITU-R BT.601 of 625-line systems, limited range.
+    pub const BT601: Self = Self {
+        primaries: 5,
+        transfer: 6,
+        matrix: 5,
+        full_range: false,
+    };
+
+    /// Which matrix to convert with. An unspecified one is BT.709 from 720 lines up (or 1280
+    /// columns) and BT.601 below, as players guess.
+    pub const fn yuv_matrix(self, width: u32, height: u32) -> YuvMatrix {
+        match self.matrix {
+            1 => YuvMatrix::Bt709,
+            4..=6 => YuvMatrix::Bt601,
+            _ if height >= 720 || width >= 1280 => YuvMatrix::Bt709,
+            _ => YuvMatrix::Bt601,
+        }
+    }
+}
+
+impl Default for ColorDescription {
+    fn default() -> Self {
+        Self::UNSPECIFIED
+    }
+}
+
+/// The matrices that conversion to and from RGB knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum YuvMatrix {
+    /// ITU-R BT.601: Kr = 0.299, Kb = 0.114.
+    Bt601,
+    /// ITU-R BT.709: Kr = 0.2126, Kb = 0.0722.
+    Bt709,
+}

@@ -1,0 +1,174 @@
+//! What sessions share: weights, warmed-up devices, batching.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use trickle_media::VideoFrame;
+
+use crate::context::StreamContext;
+use crate::error::{InitError, ProcessorError};
+use crate::processor::FrameProcessor;
+use crate::runner::ProcessorRunner;
+
+/// A model: loaded once, however many sessions run, and asked for a processor by each.
+pub trait Model: Send + Sync + 'static {
+    /// The processor of one session.
+    type Processor: FrameProcessor;
+
+    /// Loads weights, warms up; once, before the first session.
+    ///
+    /// # Errors
+    /// Halts the start of the worker.
+    fn initialize(&self) -> impl Future<Output = Result<(), InitError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// A processor for a new session.
+    ///
+    /// # Errors
+    /// Ends the session before it starts.
+    fn open(&self, context: StreamContext) -> Result<Self::Processor, ProcessorError>;
+}
+
+/// A [`Model`] of any type, shared by the sessions of a worker.
+pub type SharedModel = Arc<dyn ErasedModel>;
+
+/// The object-safe form of [`Model`]; made by [`erase`].
+pub trait ErasedModel: Send + Sync {
+    /// See [`Model::initialize`].
+    fn initialize(&self) -> Pin<Box<dyn Future<Output = Result<(), InitError>> + Send + '_>>;
+
+    /// See [`Model::open`].
+    ///
+    /// # Errors
+    /// As there.
+    fn open(&self, context: StreamContext) -> Result<Box<dyn ProcessorRunner>, ProcessorError>;
+}
+
+impl<M: Model> ErasedModel for M {
+    fn initialize(&self) -> Pin<Box<dyn Future<Output = Result<(), InitError>> + Send + '_>> {
+        Box::pin(Model::initialize(self))
+    }
+
+    fn open(&self, context: StreamContext) -> Result<Box<dyn ProcessorRunner>, ProcessorError> {
+        Ok(Box::new(Model::open(self, context)?))
+    }
+}
+
+/// A model as sessions and servers take it.
+pub fn erase<Kind>(model: impl IntoModel<Kind>) -> SharedModel {
+    Arc::new(model.into_model())
+}
+
+/// Whatever can be handed to a server: a [`Model`], a [`FrameProcessor`] that is `Clone` (each
+/// session gets a clone), or a closure from frame to frame. `Kind` tells them apart and is
+/// inferred.
+pub trait IntoModel<Kind> {
+    /// The model that this becomes.
+    type Model: Model;
+
+    /// Makes a model of it.
+    fn into_model(self) -> Self::Model;
+}
+
+/// [`IntoModel`] of a [`Model`].
+#[derive(Debug)]
+pub struct ByModel;
+
+/// [`IntoModel`] of a cloned [`FrameProcessor`].
+#[derive(Debug)]
+pub struct ByClone;
+
+/// [`IntoModel`] of a closure.
+#[derive(Debug)]
+pub struct ByClosure;
+
+impl<M: Model> IntoModel<ByModel> for M {
+    type Model = M;
+
+    fn into_model(self) -> M {
+        self
+    }
+}
+
+impl<P: FrameProcessor + Clone + Sync> IntoModel<ByClone> for P {
+    type Model = Cloned<P>;
+
+    fn into_model(self) -> Cloned<P> {
+        Cloned(self)
+    }
+}
+
+impl<F> IntoModel<ByClosure> for F
+where
+    F: FnMut(VideoFrame) -> Result<Option<VideoFrame>, ProcessorError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    type Model = Cloned<Closure<F>>;
+
+    fn into_model(self) -> Self::Model {
+        Cloned(Closure(self))
+    }
+}
+
+/// A model whose sessions each get a clone of one processor.
+#[derive(Clone, Debug)]
+pub struct Cloned<P>(P);
+
+impl<P: FrameProcessor + Clone + Sync> Model for Cloned<P> {
+    type Processor = P;
+
+    fn open(&self, _: StreamContext) -> Result<P, ProcessorError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// A closure as a processor.
+#[derive(Clone, Debug)]
+pub struct Closure<F>(F);
+
+impl<F> FrameProcessor for Closure<F>
+where
+    F: FnMut(VideoFrame) -> Result<Option<VideoFrame>, ProcessorError> + Send + 'static,
+{
+    async fn process_video(
+        &mut self,
+        frame: VideoFrame,
+    ) -> Result<Option<VideoFrame>, ProcessorError> {
+        (self.0)(frame)
+    }
+}
+
+/// A model without shared state, whose processors `open` makes.
+pub fn from_fn<P, F>(open: F) -> impl Model<Processor = P>
+where
+    P: FrameProcessor,
+    F: Fn(StreamContext) -> Result<P, ProcessorError> + Send + Sync + 'static,
+{
+    FromFn {
+        open,
+        processor: PhantomData,
+    }
+}
+
+struct FromFn<P, F> {
+    open: F,
+    processor: PhantomData<fn() -> P>,
+}
+
+impl<P, F> Model for FromFn<P, F>
+where
+    P: FrameProcessor,
+    F: Fn(StreamContext) -> Result<P, ProcessorError> + Send + Sync + 'static,
+{
+    type Processor = P;
+
+    fn open(&self, context: StreamContext) -> Result<P, ProcessorError> {
+        (self.open)(context)
+    }
+}

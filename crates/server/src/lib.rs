@@ -1,0 +1,2 @@
+//! The worker HTTP API.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! One live stream through its stages.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The trickle protocol: publisher, subscriber and relay.
+#![forbid(unsafe_code)]
