@@ -1,10 +1,18 @@
 //! Conversion between YUV planes and RGB f32 tensors, and scaling.
+//!
+//! The formula, its rounding and the siting of chroma are those of [`reference`](self::reference);
+//! the conversions here give the same values, bit for bit, faster.
 
+pub mod reference;
+mod rgb_to_yuv;
+mod yuv_to_rgb;
+
+use self::reference::Coefficients;
 use crate::error::FrameError;
 use crate::frame::{FramePool, PixelFormat, PlanarImage, Tensor};
-use crate::stream::{ColorDescription, YuvMatrix};
+use crate::stream::ColorDescription;
 
-/// RGB f32 `[height, width, 3]` of a planar picture.
+/// RGB f32 `[height, width, 3]` in [0, 1] of a planar picture.
 ///
 /// # Errors
 /// None for a picture of valid size.
@@ -14,34 +22,30 @@ pub fn planar_to_tensor(
     pool: &FramePool,
 ) -> Result<Tensor, FrameError> {
     let (width, height) = (image.width(), image.height());
+    let k = Coefficients::of(color, width, height);
     let mut tensor = Tensor::uninit(height, width, 3, &pool.floats)?;
-    let (kr, kb) = match color.yuv_matrix(width as u32, height as u32) {
-        YuvMatrix::Bt601 => (0.299f32, 0.114f32),
-        YuvMatrix::Bt709 => (0.2126, 0.0722),
-    };
-    let kg = 1.0 - kr - kb;
-    let (y0, ys, cs) = if color.full_range {
-        (0.0, 255.0, 255.0)
-    } else {
-        (16.0, 219.0, 224.0)
-    };
-    let (luma, u, v) = (image.plane(0), image.plane(1), image.plane(2));
-    let columns = width.div_ceil(2);
-    for (row, out) in tensor.make_mut().chunks_exact_mut(3 * width).enumerate() {
-        for (x, pixel) in out.chunks_exact_mut(3).enumerate() {
-            let at = (row / 2) * columns + x / 2;
-            let (cb, cr) = match image.format() {
-                PixelFormat::I420 => (u[at], v[at]),
-                PixelFormat::Nv12 => (u[2 * at], u[2 * at + 1]),
-            };
-            let y = (f32::from(luma[row * width + x]) - y0) / ys;
-            let (cb, cr) = ((f32::from(cb) - 128.0) / cs, (f32::from(cr) - 128.0) / cs);
-            let (r, b) = (y + 2.0 * (1.0 - kr) * cr, y + 2.0 * (1.0 - kb) * cb);
-            let g = (y - kr * r - kb * b) / kg;
-            for (value, channel) in pixel.iter_mut().zip([r, g, b]) {
-                *value = channel.clamp(0.0, 1.0);
-            }
-        }
-    }
+    yuv_to_rgb::convert(image, &k, tensor.make_mut());
     Ok(tensor)
 }
+
+/// The planar picture of a tensor: of its R, G and B where it has 3 or 4 channels (a fourth is
+/// ignored), gray where it has one. Values are clamped to [0, 1]; NaN counts as 0.
+///
+/// # Errors
+/// None for a tensor of valid size.
+pub fn tensor_to_planar(
+    tensor: &Tensor,
+    format: PixelFormat,
+    color: ColorDescription,
+    pool: &FramePool,
+) -> Result<PlanarImage, FrameError> {
+    let (width, height) = (tensor.width(), tensor.height());
+    let k = Coefficients::of(color, width, height);
+    let mut image = PlanarImage::new(format, width, height, &pool.bytes)?;
+    rgb_to_yuv::convert(tensor, &k, &mut image);
+    Ok(image)
+}
+
+#[cfg(test)]
+#[path = "convert_test.rs"]
+mod tests;
