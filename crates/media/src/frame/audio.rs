@@ -32,7 +32,7 @@ impl AudioFrame {
         if !(1..=8).contains(&channels) {
             return Err(FrameError::Channels(channels));
         }
-        if data.len() % channels != 0 {
+        if !data.len().is_multiple_of(channels) {
             let width = data.len() / channels;
             return Err(FrameError::Shape {
                 height: channels,
