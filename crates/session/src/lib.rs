@@ -1,2 +1,27 @@
 //! One live stream through its stages.
+//!
+//! ```text
+//! trickle segments → ingest → decode → process → encode → egress → trickle segments
+//!                    (task)   thread   thread    thread   (task)
+//! ```
+//!
+//! Decoder, processor and encoder each have an OS thread; reading from and writing to the network
+//! are tasks. Between two stages stands a bounded queue whose policy says what gives way when it is
+//! full; the table of them is in this crate's README. Files go through the same stages.
+
 #![forbid(unsafe_code)]
+
+mod config;
+mod error;
+mod params;
+pub mod session;
+mod status;
+
+pub use config::{AudioMode, EncodeConfig, OnError, SessionConfig};
+pub use error::{ConfigError, EndReason, StartError, UpdateError};
+pub use params::WorkerParams;
+pub use status::{
+    AudioRoute, AudioStatus, CodecStatus, Dropped, Faults, Fps, FrameCounts, InputStatus,
+    LatencyStatus, OutputStatus, Percentiles, ProcessorStatus, SessionState, SessionStatus,
+    SessionSummary,
+};

@@ -1,0 +1,188 @@
+//! What a session is started with.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use trickle_processor::Params;
+use url::Url;
+
+use crate::error::ConfigError;
+
+/// What a session is started with.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// Its name in logs and status: the `gateway_request_id`.
+    pub id: String,
+    /// Channel that the input is read from.
+    pub subscribe_url: Option<Url>,
+    /// Channel that the output is published to. Without one the session is a sink: frames are
+    /// processed and not encoded.
+    pub publish_url: Option<Url>,
+    /// The worker's own parameters and the processor's, in one object; see
+    /// [`WorkerParams`](crate::WorkerParams).
+    pub params: Params,
+    /// How video is encoded.
+    pub encode: EncodeConfig,
+    /// What becomes of audio.
+    pub audio: AudioMode,
+    /// What viewers see of a frame that the processor failed on.
+    pub on_error: OnError,
+}
+
+impl SessionConfig {
+    /// A session with this id, no channels and all else at its default.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            subscribe_url: None,
+            publish_url: None,
+            params: Params::new(),
+            encode: EncodeConfig::default(),
+            audio: AudioMode::default(),
+            on_error: OnError::default(),
+        }
+    }
+}
+
+/// How video is encoded. Size, colour and frame rate are those of the frames.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EncodeConfig {
+    /// Bits per second; `None` takes what suits the size and the frame rate.
+    pub bitrate: Option<u32>,
+    /// Longest time between keyframes, and with it the length of a segment.
+    pub gop: Duration,
+    /// Threads that one picture is coded with, one slice each. It is part of what decides the
+    /// output's bytes, so it does not follow the number of cores.
+    pub threads: u8,
+}
+
+impl EncodeConfig {
+    /// Bit rates that can be asked for, in bits per second.
+    pub const BITRATES: std::ops::RangeInclusive<u32> = 10_000..=200_000_000;
+    /// GOP lengths that can be asked for.
+    pub const GOPS: std::ops::RangeInclusive<Duration> =
+        Duration::from_millis(100)..=Duration::from_secs(60);
+    /// Threads that can be asked for.
+    pub const THREADS: std::ops::RangeInclusive<u8> = 1..=16;
+
+    /// Checks that every field is in its range.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the field that is not.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if let Some(bitrate) = self.bitrate
+            && !Self::BITRATES.contains(&bitrate)
+        {
+            return Err(ConfigError::new(
+                "bitrate",
+                format!(
+                    "must be from {} to {} bits per second, got {bitrate}",
+                    Self::BITRATES.start(),
+                    Self::BITRATES.end()
+                ),
+            ));
+        }
+        if !Self::GOPS.contains(&self.gop) {
+            return Err(ConfigError::new(
+                "gop",
+                format!(
+                    "must be from {:?} to {:?}, got {:?}",
+                    Self::GOPS.start(),
+                    Self::GOPS.end(),
+                    self.gop
+                ),
+            ));
+        }
+        if !Self::THREADS.contains(&self.threads) {
+            return Err(ConfigError::new(
+                "threads",
+                format!(
+                    "must be from {} to {}, got {}",
+                    Self::THREADS.start(),
+                    Self::THREADS.end(),
+                    self.threads
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Default for EncodeConfig {
+    /// A bit rate that suits the picture, a keyframe every 2 s, two slices.
+    fn default() -> Self {
+        Self {
+            bitrate: None,
+            gop: Duration::from_secs(2),
+            threads: 2,
+        }
+    }
+}
+
+/// What becomes of audio.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AudioMode {
+    /// The output carries Opus: packets that are Opus already are passed on as they came, other
+    /// codecs are decoded and encoded.
+    #[default]
+    Opus,
+    /// Packets are passed on as they came, whatever their codec, unless the processor takes audio:
+    /// what it returns is encoded as Opus.
+    Copy,
+    /// The output has no audio.
+    None,
+}
+
+impl FromStr for AudioMode {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "opus" => Ok(Self::Opus),
+            "copy" => Ok(Self::Copy),
+            "none" => Ok(Self::None),
+            other => Err(ConfigError::new(
+                "audio",
+                format!("must be opus, copy or none, got {other:?}"),
+            )),
+        }
+    }
+}
+
+/// What viewers see of a frame that the processor failed on, by an error or a panic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// The frame as it came.
+    #[default]
+    Passthrough,
+    /// Nothing: the frame is left out.
+    Drop,
+    /// The last frame that was processed well, again; the frame as it came until there is one.
+    Freeze,
+    /// The session ends.
+    Stop,
+}
+
+impl FromStr for OnError {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "passthrough" => Ok(Self::Passthrough),
+            "drop" => Ok(Self::Drop),
+            "freeze" => Ok(Self::Freeze),
+            "stop" => Ok(Self::Stop),
+            other => Err(ConfigError::new(
+                "on_error",
+                format!("must be passthrough, drop, freeze or stop, got {other:?}"),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "config_test.rs"]
+mod tests;

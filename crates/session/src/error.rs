@@ -1,0 +1,118 @@
+//! Why a session cannot start, rejects an update, or has ended.
+
+use serde::Serialize;
+use thiserror::Error;
+use trickle_processor::{ParamsError, ProcessorError};
+
+/// A field of the configuration that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{field}: {reason}")]
+pub struct ConfigError {
+    /// Name of the field.
+    pub field: &'static str,
+    /// What is wrong with its value and what would be right.
+    pub reason: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(field: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            field,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// A session could not start. Nothing of it is left running, save a processor that cannot be
+/// interrupted.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration cannot be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The parameters were rejected, by the worker or by the processor.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+    /// The model gave no processor.
+    #[error("the processor could not be opened: {0}")]
+    Open(#[source] ProcessorError),
+    /// The processor's `on_stream_start` failed.
+    #[error("the processor could not start the stream: {0}")]
+    StreamStart(#[source] ProcessorError),
+    /// The operating system gave no thread.
+    #[error("no thread for the {stage} stage: {error}")]
+    Thread {
+        /// The stage.
+        stage: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A channel's address cannot be used.
+    #[error("{field}: {reason}")]
+    Channel {
+        /// `subscribe_url` or `publish_url`.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Parameters were not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// They were rejected, and nothing has changed.
+    #[error(transparent)]
+    Rejected(#[from] ParamsError),
+    /// The session has ended.
+    #[error("the session has ended")]
+    Ended,
+}
+
+/// Why a session ended.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
+#[serde(tag = "reason", content = "detail", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The input channel ended, and everything of it was published.
+    #[error("the input ended")]
+    InputEnded,
+    /// It was told to stop.
+    #[error("it was stopped")]
+    Stopped,
+    /// The input channel does not exist.
+    #[error("the input channel was not found: {0}")]
+    InputNotFound(String),
+    /// The input channel was lost and did not come back.
+    #[error("the input was lost: {0}")]
+    InputLost(String),
+    /// Nothing could be published any more.
+    #[error("the output failed: {0}")]
+    OutputFailed(String),
+    /// No backend can decode the input.
+    #[error("{0}")]
+    VideoRefused(String),
+    /// The input holds nothing that could be published.
+    #[error("the input has no stream that can be used: {0}")]
+    NoStreams(String),
+    /// The decoder failed again and again.
+    #[error("the decoder failed: {0}")]
+    DecoderFailed(String),
+    /// No backend can encode the output, or the encoder failed again and again.
+    #[error("the encoder failed: {0}")]
+    EncoderFailed(String),
+    /// The processor failed, and the policy is to stop.
+    #[error("the processor failed: {0}")]
+    ProcessorFailed(String),
+    /// A stage of the session itself panicked.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl EndReason {
+    /// The session ended as it was meant to: its input ended, or it was stopped.
+    pub fn is_clean(&self) -> bool {
+        matches!(self, Self::InputEnded | Self::Stopped)
+    }
+}
