@@ -20,6 +20,9 @@ pub enum ProcessorError {
     /// The processor panicked; the text is the panic's message.
     #[error("the processor panicked: {0}")]
     Panicked(String),
+    /// The session stops, and the method was cancelled.
+    #[error("the session stops")]
+    Cancelled,
 }
 
 impl ProcessorError {

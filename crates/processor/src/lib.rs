@@ -54,5 +54,5 @@ pub use model::{
 pub use params::Params;
 pub use processor::FrameProcessor;
 pub use registry::{Registry, UnknownProcessor};
-pub use runner::ProcessorRunner;
+pub use runner::{Driver, ProcessorRunner};
 pub use trickle_media::{AudioFrame, FrameError, Tensor, Timestamp, VideoFrame};

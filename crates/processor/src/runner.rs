@@ -1,17 +1,43 @@
 //! Dynamic dispatch over processors, without an allocation per frame.
 
+use std::future::Future;
+
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use trickle_media::{AudioFrame, VideoFrame};
 
 use crate::error::{ParamsError, ProcessorError};
 use crate::params::Params;
 use crate::processor::FrameProcessor;
 
+/// How a session's processing thread runs a processor's futures: on itself, in the context of a
+/// tokio runtime, until the session is cancelled.
+#[derive(Clone, Debug)]
+pub struct Driver {
+    runtime: Handle,
+    cancel: CancellationToken,
+}
+
+impl Driver {
+    /// Futures find the timers and I/O of `runtime`, and are dropped once `cancel` is cancelled.
+    pub fn new(runtime: Handle, cancel: CancellationToken) -> Self {
+        Self { runtime, cancel }
+    }
+
+    fn run<T>(
+        &self,
+        future: impl Future<Output = Result<T, ProcessorError>>,
+    ) -> Result<T, ProcessorError> {
+        self.runtime
+            .block_on(self.cancel.run_until_cancelled(future))
+            .unwrap_or(Err(ProcessorError::Cancelled))
+    }
+}
+
 /// A [`FrameProcessor`] of any type, as a session's processing thread drives it.
 ///
-/// The methods block the calling thread, which must not be one of tokio's workers; the future
-/// runs on it in `runtime`'s context. Erasing at this level rather than at the future costs no
-/// box per frame.
+/// The methods block the calling thread, which must not be one of tokio's workers. Erasing at
+/// this level rather than at the future costs no box per frame.
 pub trait ProcessorRunner: Send {
     /// See [`FrameProcessor::process_video`].
     ///
@@ -20,7 +46,7 @@ pub trait ProcessorRunner: Send {
     fn process_video(
         &mut self,
         frame: VideoFrame,
-        runtime: &Handle,
+        driver: &Driver,
     ) -> Result<Option<VideoFrame>, ProcessorError>;
 
     /// See [`FrameProcessor::takes_audio`].
@@ -33,7 +59,7 @@ pub trait ProcessorRunner: Send {
     fn process_audio(
         &mut self,
         frame: AudioFrame,
-        runtime: &Handle,
+        driver: &Driver,
     ) -> Result<Option<Vec<AudioFrame>>, ProcessorError>;
 
     /// See [`FrameProcessor::update_params`].
@@ -46,19 +72,19 @@ pub trait ProcessorRunner: Send {
     ///
     /// # Errors
     /// As there.
-    fn on_stream_start(&mut self, params: &Params, runtime: &Handle) -> Result<(), ProcessorError>;
+    fn on_stream_start(&mut self, params: &Params, driver: &Driver) -> Result<(), ProcessorError>;
 
-    /// See [`FrameProcessor::on_stream_stop`].
-    fn on_stream_stop(&mut self, runtime: &Handle);
+    /// See [`FrameProcessor::on_stream_stop`]; it is not cancelled.
+    fn on_stream_stop(&mut self, driver: &Driver);
 }
 
 impl<P: FrameProcessor> ProcessorRunner for P {
     fn process_video(
         &mut self,
         frame: VideoFrame,
-        runtime: &Handle,
+        driver: &Driver,
     ) -> Result<Option<VideoFrame>, ProcessorError> {
-        runtime.block_on(FrameProcessor::process_video(self, frame))
+        driver.run(FrameProcessor::process_video(self, frame))
     }
 
     fn takes_audio(&self) -> bool {
@@ -68,20 +94,26 @@ impl<P: FrameProcessor> ProcessorRunner for P {
     fn process_audio(
         &mut self,
         frame: AudioFrame,
-        runtime: &Handle,
+        driver: &Driver,
     ) -> Result<Option<Vec<AudioFrame>>, ProcessorError> {
-        runtime.block_on(FrameProcessor::process_audio(self, frame))
+        driver.run(FrameProcessor::process_audio(self, frame))
     }
 
     fn update_params(&mut self, params: &Params) -> Result<(), ParamsError> {
         FrameProcessor::update_params(self, params)
     }
 
-    fn on_stream_start(&mut self, params: &Params, runtime: &Handle) -> Result<(), ProcessorError> {
-        runtime.block_on(FrameProcessor::on_stream_start(self, params))
+    fn on_stream_start(&mut self, params: &Params, driver: &Driver) -> Result<(), ProcessorError> {
+        driver.run(FrameProcessor::on_stream_start(self, params))
     }
 
-    fn on_stream_stop(&mut self, runtime: &Handle) {
-        runtime.block_on(FrameProcessor::on_stream_stop(self));
+    fn on_stream_stop(&mut self, driver: &Driver) {
+        driver
+            .runtime
+            .block_on(FrameProcessor::on_stream_stop(self));
     }
 }
+
+#[cfg(test)]
+#[path = "runner_test.rs"]
+mod tests;
