@@ -1,0 +1,328 @@
+//! H.264 decoding: access units in, frames in display order out.
+
+use std::collections::VecDeque;
+
+use super::NAME;
+use super::reorder::Reorder;
+use super::sps::{self, SpsError};
+use super::sys::{Failed, MAX_UNIT_BYTES, Picture, RawDecoder, State};
+use super::unit::CleanUnit;
+use crate::access_unit::{AccessUnit, Codec};
+use crate::coder::Decoder;
+use crate::error::{CodecError, Unsupported};
+use crate::frame::{FramePool, Image, PixelFormat, PlanarImage, VideoFrame};
+use crate::stream::{ColorDescription, VideoParams};
+
+/// Most units, and bytes of them, that are kept to be decoded again from the keyframe on. A
+/// stream that goes longer without one does without.
+const MAX_REPLAY_UNITS: usize = 300;
+const MAX_REPLAY_BYTES: usize = 32 << 20;
+
+/// An H.264 decoder over OpenH264.
+///
+/// Every frame comes out at the push of its unit, except for those that the stream itself shows
+/// later than others. A damaged picture is not shown, nor is one that refers to it: frames stop
+/// until the next keyframe. A damaged picture that no other refers to is lost alone.
+pub(crate) struct H264Decoder {
+    raw: RawDecoder,
+    pool: FramePool,
+    color: ColorDescription,
+    unit: CleanUnit,
+    reorder: Reorder,
+    ready: VecDeque<VideoFrame>,
+    /// The parameter sets that came last, for a keyframe that brings none to a new `raw`.
+    parameter_sets: Vec<u8>,
+    /// Nothing can be decoded before the next keyframe. `raw` is new then.
+    waiting: bool,
+    /// The units since the keyframe that others refer to; empty once they have become too many.
+    replay: Vec<AccessUnit>,
+    replay_bytes: usize,
+    last: Last,
+}
+
+/// What became of the unit before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// Its picture came out.
+    Shown,
+    /// It was damaged, and all was well before it.
+    Broke,
+    /// Neither: it held no picture, or the decoder was waiting for a keyframe.
+    Nothing,
+}
+
+/// Why a unit gave no picture.
+enum Failure {
+    Damaged(String),
+    Unsupported(Unsupported),
+    Broken(Failed),
+}
+
+impl From<Failed> for Failure {
+    fn from(failed: Failed) -> Self {
+        Self::Broken(failed)
+    }
+}
+
+impl From<SpsError> for Failure {
+    fn from(error: SpsError) -> Self {
+        match error {
+            SpsError::Damaged(what) => Self::Damaged(format!("sequence parameter set: {what}")),
+            SpsError::Unsupported(unsupported) => Self::Unsupported(unsupported),
+        }
+    }
+}
+
+impl H264Decoder {
+    /// A decoder for a stream with these parameters.
+    ///
+    /// # Errors
+    /// [`Unsupported`] for what OpenH264 does not decode: other codecs, interlaced pictures, more
+    /// than 8 bits, chroma other than 4:2:0.
+    pub(crate) fn open(params: &VideoParams, pool: &FramePool) -> Result<Self, Unsupported> {
+        if params.codec != Codec::H264 {
+            return Err(Unsupported::new(
+                params.codec,
+                "OpenH264 decodes H.264 only",
+            ));
+        }
+        let refusal = sps::refusal(
+            params.profile,
+            params.bit_depth,
+            params.chroma_format,
+            params.interlaced,
+        );
+        if let Some(reason) = refusal {
+            return Err(Unsupported::new(Codec::H264, reason));
+        }
+        let raw = RawDecoder::new()
+            .map_err(|failed| Unsupported::new(Codec::H264, failed.to_string()))?;
+        Ok(Self {
+            raw,
+            pool: pool.clone(),
+            color: params.color,
+            unit: CleanUnit::default(),
+            reorder: Reorder::new(match params.profile {
+                66 => Some(0),
+                _ => params.reorder,
+            }),
+            ready: VecDeque::new(),
+            parameter_sets: Vec::new(),
+            waiting: true,
+            replay: Vec::new(),
+            replay_bytes: 0,
+            last: Last::Nothing,
+        })
+    }
+
+    /// Decodes `unit` and returns its picture; `None` when it holds none.
+    fn decode(&mut self, unit: &AccessUnit) -> Result<Option<PlanarImage>, Failure> {
+        self.unit.fill(&unit.data)?;
+        if self.unit.has_parameter_sets() {
+            self.unit.keep_parameter_sets(&mut self.parameter_sets);
+        } else if self.waiting {
+            self.raw.feed(&self.parameter_sets);
+        }
+        if unit.flags.damaged {
+            return Err(Failure::Damaged("bytes of it are missing".into()));
+        }
+        if self.unit.bytes().len() > MAX_UNIT_BYTES {
+            return Err(Failure::Damaged(format!(
+                "it has {} bytes, the decoder takes {MAX_UNIT_BYTES}",
+                self.unit.bytes().len()
+            )));
+        }
+        if self.unit.bytes().is_empty() {
+            return Ok(None);
+        }
+        // One unit is one picture, which `finish_unit` brings out. If it were two, as in a stream
+        // whose units are cut wrongly, the second would come out.
+        let (fed, picture) = self.raw.feed(self.unit.bytes());
+        let early = picture
+            .map(|picture| copy(&picture, &self.pool))
+            .transpose();
+        let (finished, picture) = self.raw.finish_unit();
+        let late = picture
+            .map(|picture| copy(&picture, &self.pool))
+            .transpose();
+        let state = fed.and(finished);
+        if state != State::OK {
+            return Err(Failure::Damaged(state.to_string()));
+        }
+        let image = late?.or(early?);
+        if image.is_none() && self.unit.has_picture() {
+            return Err(Failure::Damaged("slices are missing".into()));
+        }
+        Ok(image)
+    }
+
+    /// Brings the decoder back to where it was before the unit that broke it: decodes again from
+    /// the keyframe on. True on success.
+    fn rewind(&mut self) -> Result<bool, Failed> {
+        let units = std::mem::take(&mut self.replay);
+        let mut well = !units.is_empty();
+        for unit in &units {
+            well = well && self.decode(unit).is_ok();
+            self.waiting = !well;
+        }
+        self.replay = units;
+        if !well {
+            self.start_over()?;
+        }
+        Ok(well)
+    }
+
+    /// Forgets everything but parameter sets, and waits for a keyframe.
+    fn start_over(&mut self) -> Result<(), Failed> {
+        self.waiting = true;
+        self.raw = RawDecoder::new()?;
+        Ok(())
+    }
+
+    fn remember(&mut self, unit: &AccessUnit) {
+        if unit.keyframe {
+            self.replay.clear();
+            self.replay_bytes = 0;
+        } else if self.replay.is_empty() || !self.unit.is_reference() {
+            return;
+        }
+        self.replay_bytes += unit.data.len();
+        self.replay.push(unit.clone());
+        if self.replay.len() > MAX_REPLAY_UNITS || self.replay_bytes > MAX_REPLAY_BYTES {
+            self.replay = Vec::new();
+        }
+    }
+
+    fn show(&mut self, image: PlanarImage, unit: &AccessUnit) -> Result<(), Failure> {
+        if unit.keyframe || unit.flags.discontinuity {
+            self.reorder.drain(&mut self.ready);
+        }
+        let mut frame = VideoFrame::new(
+            Image::Planar(image),
+            unit.pts,
+            self.color,
+            self.pool.clone(),
+        );
+        frame.times_mut().received = unit.received;
+        self.reorder
+            .push(frame, unit.dts, &mut self.ready)
+            .map_err(|_| Failure::Damaged("it comes after its time to be shown".into()))
+    }
+
+    fn error(&self, failure: Failure, unit: &AccessUnit) -> CodecError {
+        match failure {
+            Failure::Damaged(detail) => CodecError::Damaged {
+                codec: Codec::H264,
+                pts: unit.pts.to_string(),
+                detail,
+            },
+            Failure::Unsupported(unsupported) => CodecError::Unsupported(unsupported),
+            Failure::Broken(failed) => CodecError::Broken {
+                backend: NAME,
+                detail: failed.to_string(),
+            },
+        }
+    }
+}
+
+impl Decoder for H264Decoder {
+    type Frame = VideoFrame;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn push(&mut self, unit: &AccessUnit) -> Result<(), CodecError> {
+        if unit.codec != Codec::H264 {
+            let unsupported = Unsupported::new(unit.codec, "this decoder is open for H.264");
+            return Err(CodecError::Unsupported(unsupported));
+        }
+        let last = std::mem::replace(&mut self.last, Last::Nothing);
+        if unit.flags.replaces_previous {
+            match last {
+                // The bytes that came late were not needed.
+                Last::Shown => {
+                    self.last = last;
+                    return Ok(());
+                }
+                Last::Broke if !unit.keyframe => {
+                    self.rewind()
+                        .map_err(|failed| self.error(failed.into(), unit))?;
+                }
+                Last::Broke | Last::Nothing => {}
+            }
+        }
+        if self.waiting && !unit.keyframe {
+            let why = Failure::Damaged("skipped until the next keyframe".into());
+            // Parameter sets may come in a unit of their own.
+            return match self.unit.fill(&unit.data) {
+                Ok(()) if !self.unit.has_picture() => {
+                    self.unit.keep_parameter_sets(&mut self.parameter_sets);
+                    Ok(())
+                }
+                _ => Err(self.error(why, unit)),
+            };
+        }
+        let was_well = !self.waiting;
+        match self.decode(unit) {
+            Ok(image) => {
+                self.waiting = false;
+                self.remember(unit);
+                if let Some(image) = image {
+                    self.last = Last::Shown;
+                    self.show(image, unit)
+                        .map_err(|failure| self.error(failure, unit))?;
+                }
+                Ok(())
+            }
+            Err(failure) => {
+                let alone = unit.flags.damaged && !self.unit.is_reference() && was_well;
+                if !alone {
+                    self.last = if was_well { Last::Broke } else { Last::Nothing };
+                    self.start_over()
+                        .map_err(|failed| self.error(failed.into(), unit))?;
+                }
+                Err(self.error(failure, unit))
+            }
+        }
+    }
+
+    fn pull(&mut self) -> Option<VideoFrame> {
+        self.ready.pop_front()
+    }
+
+    fn flush(&mut self) -> Result<(), CodecError> {
+        self.reorder.drain(&mut self.ready);
+        self.last = Last::Nothing;
+        self.replay = Vec::new();
+        self.start_over().map_err(|failed| CodecError::Broken {
+            backend: NAME,
+            detail: failed.to_string(),
+        })
+    }
+}
+
+/// The only copy between decoder and frame.
+fn copy(picture: &Picture<'_>, pool: &FramePool) -> Result<PlanarImage, Failure> {
+    let mut image = PlanarImage::new(
+        PixelFormat::I420,
+        picture.width,
+        picture.height,
+        &pool.bytes,
+    )
+    .map_err(|error| Failure::Damaged(error.to_string()))?;
+    for (plane, samples) in image.planes_mut().into_iter().enumerate() {
+        let width = samples.len() / picture.rows(plane).count().max(1);
+        if width == 0 {
+            continue;
+        }
+        for (to, from) in samples.chunks_exact_mut(width).zip(picture.rows(plane)) {
+            to.copy_from_slice(from);
+        }
+    }
+    Ok(image)
+}
+
+#[cfg(test)]
+#[path = "decoder_test.rs"]
+mod tests;
