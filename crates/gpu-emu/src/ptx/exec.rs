@@ -147,9 +147,9 @@ impl Thread<'_> {
                 } => {
                     let address = self.registers[usize::from(*base)].wrapping_add_signed(*offset);
                     let bytes = ty.bits as usize / 8;
-                    let value = memory
-                        .load(address, bytes)
-                        .map_err(|fault| self.refused(instr.line, Access::Load, address, bytes, fault))?;
+                    let value = memory.load(address, bytes).map_err(|fault| {
+                        self.refused(instr.line, Access::Load, address, bytes, fault)
+                    })?;
                     self.set(*dst, value);
                 }
                 Op::Store {
@@ -160,9 +160,9 @@ impl Thread<'_> {
                 } => {
                     let address = self.registers[usize::from(*base)].wrapping_add_signed(*offset);
                     let value = self.get(*value);
-                    memory
-                        .store(address, *bytes, value)
-                        .map_err(|fault| self.refused(instr.line, Access::Store, address, *bytes, fault))?;
+                    memory.store(address, *bytes, value).map_err(|fault| {
+                        self.refused(instr.line, Access::Store, address, *bytes, fault)
+                    })?;
                 }
                 op => self.compute(op),
             }
@@ -189,12 +189,19 @@ impl Thread<'_> {
             Op::Float { op, dst, a, b } => (dst, float(op, self.float(a), self.float(b))),
             Op::FloatFn { op, dst, a } => (dst, float_fn(op, self.float(a), self.get(a))),
             Op::Move { from, to, dst, a } => (dst, extend(from, self.get(a)) as u64 & mask(to)),
-            Op::IntToFloat { from, dst, a } => {
-                (dst, bits(extend(from, self.get(a)) as f32))
-            }
-            Op::FloatToInt { to, nearest, dst, a } => {
+            Op::IntToFloat { from, dst, a } => (dst, bits(extend(from, self.get(a)) as f32)),
+            Op::FloatToInt {
+                to,
+                nearest,
+                dst,
+                a,
+            } => {
                 let value = self.float(a);
-                let value = if nearest { value.round_ties_even() } else { value };
+                let value = if nearest {
+                    value.round_ties_even()
+                } else {
+                    value
+                };
                 let whole = match to.signed {
                     true => i64::from(value as i32) as u64,
                     false => u64::from(value as u32),
@@ -214,12 +221,20 @@ impl Thread<'_> {
                 (dst, u64::from(value))
             }
             Op::Select { dst, a, b, when } => {
-                let chosen = if self.registers[usize::from(when)] != 0 { a } else { b };
+                let chosen = if self.registers[usize::from(when)] != 0 {
+                    a
+                } else {
+                    b
+                };
                 (dst, self.get(chosen))
             }
             Op::Not { bits, dst, a } => (dst, !self.get(a) & mask(bits)),
             // Handled by `run`.
-            Op::LoadParam { .. } | Op::Load { .. } | Op::Store { .. } | Op::Branch(_) | Op::Return => {
+            Op::LoadParam { .. }
+            | Op::Load { .. }
+            | Op::Store { .. }
+            | Op::Branch(_)
+            | Op::Return => {
                 return;
             }
         };

@@ -197,5 +197,9 @@ pub(super) struct Instr {
 
 /// All ones in the low `bits`.
 pub(super) const fn mask(bits: u32) -> u64 {
-    if bits >= 64 { u64::MAX } else { (1 << bits) - 1 }
+    if bits >= 64 {
+        u64::MAX
+    } else {
+        (1 << bits) - 1
+    }
 }

@@ -19,7 +19,7 @@ pub trait Memory {
 
 /// Allocations at made-up addresses, far apart, so that no access past the end of one reaches
 /// another.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arena {
     blocks: Vec<(u64, Vec<u8>)>,
 }

@@ -5,6 +5,7 @@
 //! without flushing of denormals, NaN results in canonical form. An access outside the memory
 //! that was handed out stops the launch and names the line, the thread and the address.
 
+mod decode;
 mod error;
 mod exec;
 mod isa;

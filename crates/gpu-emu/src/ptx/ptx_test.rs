@@ -42,7 +42,10 @@ fn float(op: &str, operands: &[f32]) -> u32 {
         .iter()
         .map(|value| format!("0f{:08X}", value.to_bits()))
         .collect();
-    word(&format!("{op} %f1, {};\nmov.f32 %f2, %f1;\nst.global.f32 [%rd0], %f2;\nld.global.u32 %r1, [%rd0];", operands.join(", ")))
+    word(&format!(
+        "{op} %f1, {};\nmov.f32 %f2, %f1;\nst.global.f32 [%rd0], %f2;\nld.global.u32 %r1, [%rd0];",
+        operands.join(", ")
+    ))
 }
 
 fn problem(code: &str) -> (u32, Problem) {
@@ -53,22 +56,41 @@ fn problem(code: &str) -> (u32, Problem) {
 #[test]
 fn integer_arithmetic_wraps_and_knows_signs() {
     assert_eq!(word("mov.u32 %r2, 4294967295;\nadd.s32 %r1, %r2, 3;"), 2);
-    assert_eq!(word("mov.u32 %r2, 5;\nsub.s32 %r1, %r2, 7;"), (-2i32).cast_unsigned());
-    assert_eq!(word("mov.u32 %r2, -6;\nshr.s32 %r1, %r2, 1;"), (-3i32).cast_unsigned());
+    assert_eq!(
+        word("mov.u32 %r2, 5;\nsub.s32 %r1, %r2, 7;"),
+        (-2i32).cast_unsigned()
+    );
+    assert_eq!(
+        word("mov.u32 %r2, -6;\nshr.s32 %r1, %r2, 1;"),
+        (-3i32).cast_unsigned()
+    );
     assert_eq!(word("mov.u32 %r2, -6;\nshr.u32 %r1, %r2, 1;"), 0x7fff_fffd);
-    assert_eq!(word("mov.u32 %r2, 1;\nshl.b32 %r1, %r2, 32;"), 0, "no wrap of the distance");
+    assert_eq!(
+        word("mov.u32 %r2, 1;\nshl.b32 %r1, %r2, 32;"),
+        0,
+        "no wrap of the distance"
+    );
     assert_eq!(word("mov.u32 %r2, -1;\nmax.u32 %r1, %r2, 7;"), u32::MAX);
     assert_eq!(word("mov.u32 %r2, -1;\nmax.s32 %r1, %r2, 7;"), 7);
     assert_eq!(word("mov.u32 %r2, 7;\nmad.lo.s32 %r1, %r2, %r2, -9;"), 40);
     assert_eq!(
-        word("mov.u32 %r2, -1;\nmul.wide.u32 %rd1, %r2, 16;\nshr.u64 %rd2, %rd1, 32;\ncvt.u32.u64 %r1, %rd2;"),
+        word(
+            "mov.u32 %r2, -1;\nmul.wide.u32 %rd1, %r2, 16;\nshr.u64 %rd2, %rd1, 32;\ncvt.u32.u64 %r1, %rd2;"
+        ),
         15
     );
     assert_eq!(
-        word("mov.u32 %r2, -1;\nmul.wide.s32 %rd1, %r2, 16;\nshr.u64 %rd2, %rd1, 32;\ncvt.u32.u64 %r1, %rd2;"),
+        word(
+            "mov.u32 %r2, -1;\nmul.wide.s32 %rd1, %r2, 16;\nshr.u64 %rd2, %rd1, 32;\ncvt.u32.u64 %r1, %rd2;"
+        ),
         u32::MAX
     );
-    assert_eq!(word("mov.u32 %r2, -2;\ncvt.s64.s32 %rd1, %r2;\nshr.s64 %rd2, %rd1, 33;\ncvt.u32.u64 %r1, %rd2;"), u32::MAX);
+    assert_eq!(
+        word(
+            "mov.u32 %r2, -2;\ncvt.s64.s32 %rd1, %r2;\nshr.s64 %rd2, %rd1, 33;\ncvt.u32.u64 %r1, %rd2;"
+        ),
+        u32::MAX
+    );
 }
 
 #[test]
@@ -79,7 +101,11 @@ fn floats_round_each_operation_on_its_own() {
     assert_eq!(float("sub.rn.f32", &[product, a * a]), 0);
     assert_eq!(float("div.rn.f32", &[1.0, 3.0]), (1.0f32 / 3.0).to_bits());
     assert_eq!(float("rcp.rn.f32", &[3.0]), (1.0f32 / 3.0).to_bits());
-    assert_eq!(float("mul.rn.f32", &[1e-30, 1e-10]), (1e-30f32 * 1e-10).to_bits(), "denormals stay");
+    assert_eq!(
+        float("mul.rn.f32", &[1e-30, 1e-10]),
+        (1e-30f32 * 1e-10).to_bits(),
+        "denormals stay"
+    );
 }
 
 #[test]
@@ -134,15 +160,26 @@ fn every_thread_runs_once_in_either_order() {
                 ld.global.u8 %rs1, [%rd2];\ncvt.u32.u16 %r5, %rs1;\nadd.s32 %r6, %r5, %r4;\nadd.s32 %r7, %r6, 1;\n\
                 st.global.u8 [%rd2], %r7;\nret;";
     for order in [Order::Forward, Order::Backward] {
-        let launch = Launch { grid: [3, 1, 1], block: [4, 1, 1], order };
-        assert_eq!(run(code, launch, 12).unwrap(), (1..=12).collect::<Vec<u8>>());
+        let launch = Launch {
+            grid: [3, 1, 1],
+            block: [4, 1, 1],
+            order,
+        };
+        assert_eq!(
+            run(code, launch, 12).unwrap(),
+            (1..=12).collect::<Vec<u8>>()
+        );
     }
 }
 
 #[test]
 fn an_access_outside_names_line_and_thread() {
     let code = "mov.u32 %r1, %tid.x;\nmul.wide.u32 %rd1, %r1, 4;\nadd.s64 %rd2, %rd0, %rd1;\nst.global.u32 [%rd2], %r1;\nret;";
-    let launch = Launch { grid: [1; 3], block: [8, 1, 1], order: Order::Forward };
+    let launch = Launch {
+        grid: [1; 3],
+        block: [8, 1, 1],
+        order: Order::Forward,
+    };
     assert_eq!(run(code, launch, 32).unwrap().len(), 32);
     let error = run(code, launch, 30).unwrap_err();
     assert_eq!(
@@ -150,7 +187,10 @@ fn an_access_outside_names_line_and_thread() {
         LaunchError::Memory {
             kernel: "k".into(),
             line: FIRST + 3,
-            thread: ThreadId { block: [0; 3], thread: [7, 0, 0] },
+            thread: ThreadId {
+                block: [0; 3],
+                thread: [7, 0, 0]
+            },
             access: Access::Store,
             address: (1 << 32) + 28,
             bytes: 4,
@@ -166,7 +206,14 @@ fn an_access_outside_names_line_and_thread() {
 #[test]
 fn a_misaligned_access_is_refused() {
     let error = run("ld.global.u32 %r1, [%rd0+2];", ONE_THREAD, 8).unwrap_err();
-    assert!(matches!(error, LaunchError::Memory { fault: Fault::Misaligned, access: Access::Load, .. }));
+    assert!(matches!(
+        error,
+        LaunchError::Memory {
+            fault: Fault::Misaligned,
+            access: Access::Load,
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -187,7 +234,11 @@ fn unknown_opcodes_and_modifiers_are_refused_with_their_line() {
         "sqrt.approx.f32 %f1, %f2;",
         "cvt.rn.f16.f32 %rs1, %f1;",
     ] {
-        assert_eq!(problem(&format!("ret;\n{code}")), (1, Problem::Opcode), "{code}");
+        assert_eq!(
+            problem(&format!("ret;\n{code}")),
+            (1, Problem::Opcode),
+            "{code}"
+        );
     }
     assert_eq!(problem(".shared .b8 tile[32];"), (0, Problem::Directive));
 }
@@ -195,12 +246,30 @@ fn unknown_opcodes_and_modifiers_are_refused_with_their_line() {
 #[test]
 fn operands_are_checked_against_the_instruction() {
     assert_eq!(problem("add.s32 %r1, %r2, %r9;"), (0, Problem::Register));
-    assert_eq!(problem("add.s32 %r1, %r2, %rd3;"), (0, Problem::RegisterType));
-    assert_eq!(problem("add.rn.f32 %f1, %f2, %r3;"), (0, Problem::RegisterType));
-    assert_eq!(problem("add.s32 %r1, %r2, 4294967296;"), (0, Problem::Operands));
-    assert_eq!(problem("ld.global.u32 %rs1, [%rd0];"), (0, Problem::RegisterType));
-    assert_eq!(problem("ld.param.u64 %rd1, [k_param_0+8];"), (0, Problem::Param));
-    assert_eq!(problem("ld.param.u64 %rd1, [k_param_1];"), (0, Problem::Param));
+    assert_eq!(
+        problem("add.s32 %r1, %r2, %rd3;"),
+        (0, Problem::RegisterType)
+    );
+    assert_eq!(
+        problem("add.rn.f32 %f1, %f2, %r3;"),
+        (0, Problem::RegisterType)
+    );
+    assert_eq!(
+        problem("add.s32 %r1, %r2, 4294967296;"),
+        (0, Problem::Operands)
+    );
+    assert_eq!(
+        problem("ld.global.u32 %rs1, [%rd0];"),
+        (0, Problem::RegisterType)
+    );
+    assert_eq!(
+        problem("ld.param.u64 %rd1, [k_param_0+8];"),
+        (0, Problem::Param)
+    );
+    assert_eq!(
+        problem("ld.param.u64 %rd1, [k_param_1];"),
+        (0, Problem::Param)
+    );
     assert_eq!(problem("bra nowhere;"), (0, Problem::Label));
     assert_eq!(problem("a:\na:"), (1, Problem::Label));
 }
@@ -209,7 +278,11 @@ fn operands_are_checked_against_the_instruction() {
 fn newer_ptx_than_old_drivers_take_is_refused() {
     for (old, new) in [("6.3", "8.8"), ("sm_75", "sm_90")] {
         let text = module("ret;").replace(old, new);
-        assert_eq!(Module::parse(&text).unwrap_err().problem, Problem::Header, "{new}");
+        assert_eq!(
+            Module::parse(&text).unwrap_err().problem,
+            Problem::Header,
+            "{new}"
+        );
     }
 }
 
@@ -226,16 +299,40 @@ fn parameters_lie_where_the_device_puts_them() {
                 .param .align 8 .b8 b[12],\n.param .align 4 .b8 c[8]\n)\n{\nret;\n}\n";
     let module = Module::parse(text).unwrap();
     let kernel = module.kernel("k").unwrap();
-    let places: Vec<(usize, usize)> = kernel.params().iter().map(|p| (p.offset, p.bytes)).collect();
+    let places: Vec<(usize, usize)> = kernel
+        .params()
+        .iter()
+        .map(|p| (p.offset, p.bytes))
+        .collect();
     assert_eq!(places, [(0, 4), (8, 12), (20, 8)]);
-    let error = kernel.run(ONE_THREAD, &[0; 27], &mut Arena::new()).unwrap_err();
-    assert!(matches!(error, LaunchError::Params { expected: 28, got: 27, .. }));
+    let error = kernel
+        .run(ONE_THREAD, &[0; 27], &mut Arena::new())
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        LaunchError::Params {
+            expected: 28,
+            got: 27,
+            ..
+        }
+    ));
 }
 
 #[test]
 fn launches_that_hardware_refuses_are_refused() {
-    for (grid, block) in [([0, 1, 1], [1, 1, 1]), ([1, 1, 1], [1, 0, 1]), ([1, 1, 1], [64, 32, 1])] {
-        let launch = Launch { grid, block, order: Order::Forward };
-        assert_eq!(run("ret;", launch, 4).unwrap_err(), LaunchError::Shape { grid, block });
+    for (grid, block) in [
+        ([0, 1, 1], [1, 1, 1]),
+        ([1, 1, 1], [1, 0, 1]),
+        ([1, 1, 1], [64, 32, 1]),
+    ] {
+        let launch = Launch {
+            grid,
+            block,
+            order: Order::Forward,
+        };
+        assert_eq!(
+            run("ret;", launch, 4).unwrap_err(),
+            LaunchError::Shape { grid, block }
+        );
     }
 }

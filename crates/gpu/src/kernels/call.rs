@@ -89,14 +89,20 @@ impl Call {
     ///
     /// # Errors
     /// [`CallError`].
-    pub fn nv12_to_rgb(src: &Nv12View, dst: &TensorView, k: &Coefficients) -> Result<Self, CallError> {
+    pub fn nv12_to_rgb(
+        src: &Nv12View,
+        dst: &TensorView,
+        k: &Coefficients,
+    ) -> Result<Self, CallError> {
         src.check("source")?;
         dst.check("destination", &[3])?;
         same_size((src.width, src.height), (dst.width, dst.height))?;
-        Ok(Self::new(Module::Convert, "nv12_to_rgb", (dst.width, dst.height))
-            .nv12(src)
-            .tensor(dst)
-            .coefficients(k))
+        Ok(
+            Self::new(Module::Convert, "nv12_to_rgb", (dst.width, dst.height))
+                .nv12(src)
+                .tensor(dst)
+                .coefficients(k),
+        )
     }
 
     /// The picture of a tensor of 1, 3 or 4 channels; `dst` has its size. The formula is that of
@@ -104,14 +110,20 @@ impl Call {
     ///
     /// # Errors
     /// [`CallError`].
-    pub fn rgb_to_nv12(src: &TensorView, dst: &Nv12View, k: &Coefficients) -> Result<Self, CallError> {
+    pub fn rgb_to_nv12(
+        src: &TensorView,
+        dst: &Nv12View,
+        k: &Coefficients,
+    ) -> Result<Self, CallError> {
         src.check("source", &[1, 3, 4])?;
         dst.check("destination")?;
         same_size((src.width, src.height), (dst.width, dst.height))?;
-        Ok(Self::new(Module::Convert, "rgb_to_nv12", blocks_of_two(dst))
-            .tensor(src)
-            .nv12(dst)
-            .coefficients(k))
+        Ok(
+            Self::new(Module::Convert, "rgb_to_nv12", blocks_of_two(dst))
+                .tensor(src)
+                .nv12(dst)
+                .coefficients(k),
+        )
     }
 
     /// A part of a picture, resized, as RGB, in one step.
@@ -127,11 +139,15 @@ impl Call {
         src.check("source")?;
         dst.check("destination", &[3])?;
         check_window(window)?;
-        Ok(Self::new(Module::Resize, "nv12_to_rgb_resized", (dst.width, dst.height))
-            .nv12(src)
-            .window(window)
-            .tensor(dst)
-            .coefficients(k))
+        Ok(Self::new(
+            Module::Resize,
+            "nv12_to_rgb_resized",
+            (dst.width, dst.height),
+        )
+        .nv12(src)
+        .window(window)
+        .tensor(dst)
+        .coefficients(k))
     }
 
     /// A part of a picture, resized.
@@ -152,14 +168,20 @@ impl Call {
     ///
     /// # Errors
     /// [`CallError`].
-    pub fn resize_tensor(src: &TensorView, window: &Window, dst: &TensorView) -> Result<Self, CallError> {
+    pub fn resize_tensor(
+        src: &TensorView,
+        window: &Window,
+        dst: &TensorView,
+    ) -> Result<Self, CallError> {
         src.check("source", &[1, 3, 4])?;
         dst.check("destination", &[src.channels])?;
         check_window(window)?;
-        Ok(Self::new(Module::Resize, "resize_tensor", (dst.width, dst.height))
-            .tensor(src)
-            .window(window)
-            .tensor(dst))
+        Ok(
+            Self::new(Module::Resize, "resize_tensor", (dst.width, dst.height))
+                .tensor(src)
+                .window(window)
+                .tensor(dst),
+        )
     }
 
     /// Blends an overlay into a tensor of 3 or 4 channels, in place; what lies outside of the
@@ -170,9 +192,13 @@ impl Call {
     pub fn overlay_tensor(frame: &TensorView, overlay: &OverlayView) -> Result<Self, CallError> {
         frame.check("frame", &[3, 4])?;
         overlay.check()?;
-        Ok(Self::new(Module::Overlay, "overlay_tensor", (overlay.width, overlay.height))
-            .tensor(frame)
-            .overlay(overlay))
+        Ok(Self::new(
+            Module::Overlay,
+            "overlay_tensor",
+            (overlay.width, overlay.height),
+        )
+        .tensor(frame)
+        .overlay(overlay))
     }
 
     /// Blends an overlay into a picture, in place; what lies outside of the frame is left out. A
@@ -223,7 +249,11 @@ impl Call {
         Self {
             module,
             kernel,
-            grid: [threads.0.div_ceil(BLOCK[0]), threads.1.div_ceil(BLOCK[1]), 1],
+            grid: [
+                threads.0.div_ceil(BLOCK[0]),
+                threads.1.div_ceil(BLOCK[1]),
+                1,
+            ],
             params: [0; MAX_PARAMS],
             len: 0,
         }
@@ -235,7 +265,9 @@ impl Call {
     }
 
     fn ints<const N: usize>(mut self, values: [u32; N]) -> Self {
-        values.into_iter().for_each(|value| self.put(value.to_le_bytes()));
+        values
+            .into_iter()
+            .for_each(|value| self.put(value.to_le_bytes()));
         self
     }
 
@@ -246,7 +278,9 @@ impl Call {
     }
 
     fn floats(mut self, values: &[f32]) -> Self {
-        values.iter().for_each(|value| self.put(value.to_le_bytes()));
+        values
+            .iter()
+            .for_each(|value| self.put(value.to_le_bytes()));
         self
     }
 
@@ -265,14 +299,8 @@ impl Call {
     }
 
     fn overlay(self, view: &OverlayView) -> Self {
-        self.address(view.data).ints([
-            view.pitch,
-            view.width,
-            view.height,
-            view.x,
-            view.y,
-            0,
-        ])
+        self.address(view.data)
+            .ints([view.pitch, view.width, view.height, view.x, view.y, 0])
     }
 
     fn window(self, window: &Window) -> Self {

@@ -121,7 +121,11 @@ impl TensorView {
 impl OverlayView {
     pub(super) fn check(&self) -> Result<(), CallError> {
         check_size("overlay", self.width, self.height)?;
-        check_size("overlay's place", self.x.saturating_add(1), self.y.saturating_add(1))?;
+        check_size(
+            "overlay's place",
+            self.x.saturating_add(1),
+            self.y.saturating_add(1),
+        )?;
         check_pitch("overlay", self.pitch, 4 * self.width)?;
         check_address("overlay", self.data, 1)
     }

@@ -1,0 +1,8 @@
+//! The kernels that ship, run from their PTX and compared with scalar programs.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests may, like tests.
+
+mod convert;
+mod overlay;
+mod resize;
+mod support;
