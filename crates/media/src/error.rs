@@ -83,6 +83,22 @@ pub enum FrameError {
     /// Only 1 (gray), 3 (RGB) and 4 (RGB and an ignored alpha) channels have a meaning.
     #[error("a frame takes tensors of 1, 3 or 4 channels, got {0}")]
     Channels(usize),
+    /// Sound has 1 to 8 channels, and an operation may take fewer.
+    #[error("{0} audio channels cannot be handled here")]
+    AudioChannels(usize),
+    /// The sample rate is none that sound has.
+    #[error("a sample rate of {rate} Hz is outside {min} to {max} Hz")]
+    SampleRate {
+        /// Samples per second.
+        rate: u32,
+        /// Lowest rate taken.
+        min: u32,
+        /// Highest rate taken.
+        max: u32,
+    },
+    /// The resampler's transform failed.
+    #[error("resampling failed: {0}")]
+    Resample(String),
     /// Pixels live in device memory: download them first, or use the device's operations.
     #[error("the frame is in the memory of {device}; call to_host() first")]
     OnDevice {

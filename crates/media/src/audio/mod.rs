@@ -1,1 +1,12 @@
 //! Audio bitstreams and sample processing: ADTS, Opus packets, resampling, mixing down.
+
+pub(crate) mod clock;
+mod mix;
+mod normalize;
+mod resample;
+#[cfg(test)]
+pub(crate) mod tone;
+
+pub use mix::downmix;
+pub use normalize::{Normalizer, OPUS_SAMPLE_RATE};
+pub use resample::{MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Resampler};

@@ -8,7 +8,7 @@ use crate::time::{TimeBase, Timestamp};
 /// in [-1, 1].
 ///
 /// Channel order is that of WAVE and of Vorbis/ffmpeg's native layouts: mono; L R; L R C;
-/// L R Ls Rs; L R C Ls Rs; L R C LFE Ls Rs.
+/// L R Ls Rs; L R C Ls Rs; L R C LFE Ls Rs; L R C LFE Cs Ls Rs; L R C LFE Lb Rb Ls Rs.
 #[derive(Clone, Debug)]
 pub struct AudioFrame {
     channels: usize,
@@ -22,7 +22,7 @@ impl AudioFrame {
     ///
     /// # Errors
     /// [`FrameError::Shape`] when `data` is not a whole number of samples for each channel;
-    /// [`FrameError::Channels`] for none, or more than 8.
+    /// [`FrameError::AudioChannels`] for none, or more than 8.
     pub fn new(
         channels: usize,
         sample_rate: u32,
@@ -30,7 +30,7 @@ impl AudioFrame {
         data: Buffer<f32>,
     ) -> Result<Self, FrameError> {
         if !(1..=8).contains(&channels) {
-            return Err(FrameError::Channels(channels));
+            return Err(FrameError::AudioChannels(channels));
         }
         if !data.len().is_multiple_of(channels) {
             let width = data.len() / channels;
