@@ -142,9 +142,13 @@ fn arrange(
 /// back centre goes to both surrounds at −3 dB.
 fn sources(labels: &[Channel]) -> Option<Vec<Source>> {
     use Channel::{
-        BackCenter, BackLeft, BackRight, FrontCenter, FrontLeft, FrontRight, Lfe, SideLeft,
+        BackCenter, BackLeft, BackRight, FrontCenter, FrontLeft, FrontRight, Lfe, Other, SideLeft,
         SideRight,
     };
+    if labels == [FrontCenter, Other] {
+        // Parametric stereo made two channels of a mono core, whose label is still there.
+        return Some(vec![vec![(0, 1.0)], vec![(1, 1.0)]]);
+    }
     let find = |label: Channel| labels.iter().position(|have| *have == label);
     let first = |choices: &[Channel]| choices.iter().find_map(|label| find(*label));
     let plain = |order: &[&[Channel]]| -> Option<Vec<Source>> {
