@@ -1,0 +1,36 @@
+# Everyday habits; `just` lists them. Each is one line, to be typed by hand where just is missing.
+
+_list:
+    @just --list --unsorted
+
+# the main job on a real clip
+demo *ARGS:
+    ./run demo {{ARGS}}
+
+# all tests, or those given: `just test -p trickle-media ts`
+test *ARGS:
+    ./run test {{ARGS}}
+
+# format the code
+fmt:
+    cargo fmt --all
+
+# lints, as strict as CI
+lint:
+    ./run cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# the documentation, opened
+doc:
+    ./run cargo doc --workspace --no-deps --locked --open
+
+# benchmarks of every stage, or those given: `just bench decode`
+bench *ARGS:
+    ./run cargo bench --locked --package trickle-benches {{ARGS}}
+
+# licences, advisories and sources of dependencies (needs cargo-deny)
+deny:
+    cargo deny --locked check
+
+# everything that CI runs
+ci:
+    .ci/run
