@@ -28,6 +28,7 @@
 pub mod access_unit;
 pub mod audio;
 pub mod backend;
+mod bits;
 pub mod codec;
 pub mod coder;
 pub mod convert;

@@ -1,8 +1,11 @@
 //! Audio bitstreams and sample processing: ADTS, Opus packets, resampling, mixing down.
 
+pub mod aac_config;
+pub mod adts;
 pub(crate) mod clock;
 mod mix;
 mod normalize;
+pub mod opus;
 mod resample;
 #[cfg(test)]
 pub(crate) mod tone;

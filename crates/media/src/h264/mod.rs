@@ -1,1 +1,18 @@
-//! The H.264 bitstream (ITU-T H.264): Annex B byte streams, NAL units, parameter sets.
+//! The H.264 bitstream (ITU-T H.264): Annex B byte streams, NAL units, parameter sets, and where
+//! access units begin.
+
+mod access_unit;
+pub mod annexb;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod nal;
+mod parameter_sets;
+pub mod pps;
+pub mod slice;
+pub mod sps;
+mod vui;
+
+pub use access_unit::{AccessUnitDetector, Boundary, UnitFacts};
+pub use nal::{NalKind, NalUnit};
+pub use parameter_sets::{ParameterSetError, ParameterSets};
+pub use vui::Vui;
