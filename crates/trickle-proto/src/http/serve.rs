@@ -1,0 +1,126 @@
+//! Running a relay on a listener: connections, sweeping, and the drain at the end.
+
+use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{relay::Relay, tcp};
+
+/// Time between two sweeps of idle and closed channels.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Wait after a failed accept, as when all file descriptors are in use.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Time in which a client must send the head of a request. Also ends idle connections.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time between HTTP/2 PINGs, which find half-open peers.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// Time in which a PING must be answered.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of body that a connection may take from a segment ahead of its socket. What is in
+/// there outlives the ring, so this bounds what a slow reader can hold.
+const WRITE_AHEAD: usize = 256 * 1024;
+
+impl Relay {
+    /// Serves connections until `shutdown` completes; then ends all channels, lets what is
+    /// under way come to its end within [`RelayConfig::drain_timeout`], and returns.
+    ///
+    /// Speaks HTTP/1.1 and HTTP/2 with prior knowledge.
+    ///
+    /// # Errors
+    /// When the listener cannot be used at all; a connection's failure ends only itself.
+    ///
+    /// [`RelayConfig::drain_timeout`]: crate::RelayConfig::drain_timeout
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        listener.local_addr()?;
+        let mut connections = JoinSet::new();
+        let room = Arc::new(Semaphore::new(self.registry().rules().limits.connections));
+        let drain = CancellationToken::new();
+        let mut sweep = interval(SWEEP_EVERY);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let accept = async {
+                // The semaphore is never closed, so a permit always comes.
+                let permit = room.clone().acquire_owned().await;
+                (listener.accept().await, permit)
+            };
+            tokio::select! {
+                () = &mut shutdown => break,
+                _ = sweep.tick() => self.sweep(),
+                Some(_) = connections.join_next() => {}
+                (accepted, permit) = accept => match accepted {
+                    Ok((stream, _)) => {
+                        let connection = self.clone().connection(stream, drain.clone());
+                        connections.spawn(async move {
+                            let _permit = permit;
+                            connection.await;
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "accept");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        drain.cancel();
+        self.registry()
+            .close_all(tokio::time::Instant::now().into_std());
+        let ended = timeout(self.drain_timeout(), async {
+            while connections.join_next().await.is_some() {}
+        });
+        if ended.await.is_err() {
+            tracing::warn!(
+                connections = connections.len(),
+                "cut off at the end of the drain"
+            );
+        }
+        connections.shutdown().await;
+        Ok(())
+    }
+
+    async fn connection(self, stream: TcpStream, drain: CancellationToken) {
+        tcp::set_up(&stream);
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .title_case_headers(true)
+            .max_buf_size(WRITE_AHEAD);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .max_concurrent_streams(1000);
+        let service = service_fn(move |request| self.clone().call(request));
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = drain.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error = &*error, "connection ended");
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The buffer of one segment: written once, read by any number of readers at their own pace.
+//!
+//! Readers share the writer's [`Bytes`]; nothing is copied per reader. The lock is held only to
+//! push or clone a handle, never while a socket is written to. A reader that still lacks bytes
+//! when the segment leaves the ring is cut off with an error, so that what it got can never be
+//! taken for the whole.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    seq::Seq,
+    sync::{Watchers, lock, wake_all},
+};
+
+/// Chunks below this many bytes are copied together into blocks of the segment's own. A small
+/// chunk is a slice of the larger buffer that its socket was read into; kept as it is, it would
+/// hold all of that memory for as long as the segment stays in the ring.
+const COPY_BELOW: usize = 8 * 1024;
+/// Bytes of the first such block; later ones double up to [`LARGEST_BLOCK`].
+const SMALLEST_BLOCK: usize = 2 * 1024;
+/// Bytes of the largest such block.
+const LARGEST_BLOCK: usize = 64 * 1024;
+
+/// One segment: its bytes so far, and whether more may come.
+pub struct Segment {
+    seq: Seq,
+    /// Bytes written so far; changed under the lock, read without it.
+    len: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    chunks: Vec<Bytes>,
+    /// How many chunks were ever pushed; stays when the chunks are dropped.
+    pushed: usize,
+    block: BytesMut,
+    end: Option<End>,
+    /// The bytes were given up since the segment left the ring.
+    dropped: bool,
+    watchers: Watchers,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Finished,
+    ChannelClosed,
+    Gone,
+}
+
+/// What a reader that waits for a segment to begin is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// There are bytes.
+    Data,
+    /// The segment was closed and holds nothing.
+    Empty,
+    /// The channel was closed before anything was written: end of stream.
+    ChannelClosed,
+    /// The segment left the ring, or was passed over, before this reader got anything.
+    Gone,
+}
+
+/// A reader was too slow: the segment left the ring with bytes that it had not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("segment {seq} left the ring while it was being read")]
+pub struct CutOff {
+    /// The segment.
+    pub seq: Seq,
+}
+
+impl Segment {
+    /// An empty open segment.
+    #[must_use]
+    pub fn new(seq: Seq) -> Arc<Self> {
+        Arc::new(Self {
+            seq,
+            len: AtomicU64::new(0),
+            state: Mutex::default(),
+        })
+    }
+
+    /// The segment's index.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// Bytes written so far, given-up ones included.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing was written so far.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether no more bytes are taken.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        lock(&self.state).end.is_some()
+    }
+
+    /// Adds bytes and wakes the readers that wait. Returns whether the bytes were taken: an
+    /// ended segment takes none.
+    pub fn append(&self, bytes: Bytes) -> bool {
+        if bytes.is_empty() {
+            return true;
+        }
+        let wakers = {
+            let mut state = lock(&self.state);
+            if state.end.is_some() {
+                return false;
+            }
+            let len = self.len.load(Ordering::Relaxed);
+            self.len
+                .store(len.saturating_add(bytes.len() as u64), Ordering::Release);
+            let chunk = state.settle(bytes, len);
+            state.chunks.push(chunk);
+            state.pushed += 1;
+            state.watchers.take()
+        };
+        wake_all(wakers);
+        true
+    }
+
+    /// Ends the segment: readers get the rest and then the end.
+    pub fn finish(&self) {
+        self.end_with(End::Finished);
+    }
+
+    /// The channel was closed: like [`Segment::finish`], but readers of a segment in which
+    /// nothing was written get the end of the stream.
+    pub fn close_with_channel(&self) {
+        self.end_with(if self.is_empty() {
+            End::ChannelClosed
+        } else {
+            End::Finished
+        });
+    }
+
+    /// The segment left the ring: its bytes are given up, and readers that lack some are cut
+    /// off.
+    pub fn evict(&self) {
+        let wakers = {
+            let mut state = lock(&self.state);
+            let end = if state.pushed == 0 {
+                End::Gone
+            } else {
+                End::Finished
+            };
+            state.end.get_or_insert(end);
+            state.dropped = true;
+            state.chunks = Vec::new();
+            state.block = BytesMut::new();
+            state.watchers.take()
+        };
+        wake_all(wakers);
+    }
+
+    fn end_with(&self, end: End) {
+        let wakers = {
+            let mut state = lock(&self.state);
+            if state.end.is_some() {
+                return;
+            }
+            state.end = Some(end);
+            state.block = BytesMut::new();
+            state.watchers.take()
+        };
+        wake_all(wakers);
+    }
+
+    /// A reader that starts at the first byte.
+    #[must_use]
+    pub fn reader(self: &Arc<Self>) -> SegmentReader {
+        SegmentReader {
+            segment: self.clone(),
+            read: 0,
+            watch: None,
+        }
+    }
+}
+
+impl State {
+    /// The form in which a chunk is kept; see [`COPY_BELOW`].
+    fn settle(&mut self, bytes: Bytes, len_before: u64) -> Bytes {
+        if bytes.len() >= COPY_BELOW {
+            return bytes;
+        }
+        if self.block.capacity() - self.block.len() < bytes.len() {
+            let wanted = usize::try_from(len_before).unwrap_or(LARGEST_BLOCK);
+            let block = wanted.clamp(SMALLEST_BLOCK, LARGEST_BLOCK).max(bytes.len());
+            self.block = BytesMut::with_capacity(block);
+        }
+        self.block.extend_from_slice(&bytes);
+        self.block.split().freeze()
+    }
+}
+
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segment")
+            .field("seq", &self.seq)
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
+/// Reads one segment from its first byte, following the writer.
+#[derive(Debug)]
+pub struct SegmentReader {
+    segment: Arc<Segment>,
+    /// Chunks read so far.
+    read: usize,
+    watch: Option<usize>,
+}
+
+impl SegmentReader {
+    /// The segment that is read.
+    #[must_use]
+    pub fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// Waits for the segment's first byte or its end.
+    pub fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Begin> {
+        let mut state = lock(&self.segment.state);
+        match state.end {
+            _ if state.dropped => Poll::Ready(Begin::Gone),
+            _ if state.pushed > 0 => Poll::Ready(Begin::Data),
+            Some(End::Finished) => Poll::Ready(Begin::Empty),
+            Some(End::ChannelClosed) => Poll::Ready(Begin::ChannelClosed),
+            Some(End::Gone) => Poll::Ready(Begin::Gone),
+            None => {
+                state.watchers.wait(&mut self.watch, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The next chunk; `None` at the end of the segment.
+    ///
+    /// # Errors
+    /// [`CutOff`] when the segment left the ring with bytes that this reader had not read.
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, CutOff>>> {
+        let mut state = lock(&self.segment.state);
+        if let Some(chunk) = state.chunks.get(self.read) {
+            self.read += 1;
+            return Poll::Ready(Some(Ok(chunk.clone())));
+        }
+        if self.read < state.pushed {
+            // Said once; afterwards the reader is at its end.
+            self.read = state.pushed;
+            return Poll::Ready(Some(Err(CutOff {
+                seq: self.segment.seq,
+            })));
+        }
+        if state.end.is_some() {
+            return Poll::Ready(None);
+        }
+        state.watchers.wait(&mut self.watch, cx.waker());
+        Poll::Pending
+    }
+
+    /// Waits until the segment has ended, whatever was read.
+    pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.segment.state);
+        if state.end.is_some() {
+            return Poll::Ready(());
+        }
+        state.watchers.wait(&mut self.watch, cx.waker());
+        Poll::Pending
+    }
+
+    /// [`SegmentReader::poll_begin`] as a future.
+    pub async fn begin(&mut self) -> Begin {
+        poll_fn(|cx| self.poll_begin(cx)).await
+    }
+
+    /// [`SegmentReader::poll_chunk`] as a future.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, CutOff> {
+        poll_fn(|cx| Poll::Ready(ready!(self.poll_chunk(cx)).transpose())).await
+    }
+
+    /// [`SegmentReader::poll_ended`] as a future.
+    pub async fn ended(&mut self) {
+        poll_fn(|cx| self.poll_ended(cx)).await;
+    }
+
+    /// Whether all that will ever come was read.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        let state = lock(&self.segment.state);
+        state.end.is_some() && self.read >= state.pushed
+    }
+}
+
+impl Drop for SegmentReader {
+    fn drop(&mut self) {
+        if let Some(key) = self.watch {
+            lock(&self.segment.state).watchers.leave(key);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "segment_test.rs"]
+mod tests;

@@ -1,0 +1,194 @@
+//! One writer, many readers: order, waking, the end, and being cut off.
+
+use std::task::Waker;
+
+use futures_util::{FutureExt, task::noop_waker};
+use proptest::prelude::*;
+
+use super::*;
+
+fn segment() -> Arc<Segment> {
+    Segment::new(Seq::from(3))
+}
+
+fn read_available(reader: &mut SegmentReader) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Some(Ok(Some(chunk))) = reader.chunk().now_or_never() {
+        all.extend_from_slice(&chunk);
+    }
+    all
+}
+
+#[test]
+fn every_reader_gets_every_byte_from_the_first() {
+    let segment = segment();
+    segment.append(Bytes::from_static(b"ab"));
+    let (mut early, mut late) = (segment.reader(), segment.reader());
+    assert_eq!(read_available(&mut early), b"ab");
+    segment.append(Bytes::from_static(b"cd"));
+    segment.finish();
+    assert_eq!(read_available(&mut early), b"cd");
+    assert_eq!(read_available(&mut late), b"abcd");
+    assert_eq!(late.chunk().now_or_never(), Some(Ok(None)));
+    assert!(early.is_at_end());
+}
+
+#[test]
+fn large_chunks_are_shared_and_small_ones_are_moved_together() {
+    let segment = segment();
+    let large = Bytes::from(vec![7; COPY_BELOW]);
+    segment.append(large.clone());
+    let mut reader = segment.reader();
+    let got = reader.chunk().now_or_never().unwrap().unwrap().unwrap();
+    assert_eq!(got.as_ptr(), large.as_ptr());
+
+    segment.append(Bytes::from(vec![1; 100]));
+    segment.append(Bytes::from(vec![2; 100]));
+    let first = reader.chunk().now_or_never().unwrap().unwrap().unwrap();
+    let second = reader.chunk().now_or_never().unwrap().unwrap().unwrap();
+    assert_eq!(first.as_ptr().wrapping_add(100), second.as_ptr());
+}
+
+#[test]
+fn a_waiting_reader_is_woken_once_by_a_burst() {
+    let segment = segment();
+    let mut reader = segment.reader();
+    let (waker, count) = futures_test_waker();
+    let mut cx = Context::from_waker(&waker);
+    assert!(reader.poll_chunk(&mut cx).is_pending());
+    assert!(
+        reader.poll_chunk(&mut cx).is_pending(),
+        "a second poll takes no second slot"
+    );
+    for _ in 0..10 {
+        segment.append(Bytes::from_static(b"x"));
+    }
+    assert_eq!(count(), 1);
+}
+
+#[test]
+fn a_reader_that_left_is_not_woken() {
+    let segment = segment();
+    let (waker, count) = futures_test_waker();
+    let mut reader = segment.reader();
+    assert!(
+        reader
+            .poll_chunk(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    drop(reader);
+    segment.append(Bytes::from_static(b"x"));
+    assert_eq!(count(), 0);
+}
+
+#[test]
+fn the_beginning_tells_what_kind_of_segment_it_is() {
+    let begin = |prepare: fn(&Segment)| {
+        let segment = segment();
+        prepare(&segment);
+        segment.reader().begin().now_or_never()
+    };
+    assert_eq!(begin(|_| {}), None);
+    assert_eq!(
+        begin(|s| assert!(s.append(Bytes::from_static(b"x")))),
+        Some(Begin::Data)
+    );
+    assert_eq!(begin(Segment::finish), Some(Begin::Empty));
+    assert_eq!(
+        begin(Segment::close_with_channel),
+        Some(Begin::ChannelClosed)
+    );
+    assert_eq!(begin(Segment::evict), Some(Begin::Gone));
+}
+
+#[test]
+fn a_channel_that_closes_ends_a_begun_segment_normally() {
+    let segment = segment();
+    segment.append(Bytes::from_static(b"x"));
+    segment.close_with_channel();
+    let mut reader = segment.reader();
+    assert_eq!(read_available(&mut reader), b"x");
+    assert_eq!(reader.chunk().now_or_never(), Some(Ok(None)));
+}
+
+#[test]
+fn an_ended_segment_takes_no_more() {
+    let segment = segment();
+    segment.finish();
+    assert!(!segment.append(Bytes::from_static(b"x")));
+    assert_eq!(segment.len(), 0);
+}
+
+#[test]
+fn a_slow_reader_is_cut_off_with_an_error_and_a_reader_that_has_all_is_not() {
+    let segment = segment();
+    let (mut slow, mut fast) = (segment.reader(), segment.reader());
+    segment.append(Bytes::from_static(b"x"));
+    assert_eq!(read_available(&mut fast), b"x");
+    segment.evict();
+    assert_eq!(
+        slow.chunk().now_or_never(),
+        Some(Err(CutOff { seq: Seq::from(3) }))
+    );
+    assert_eq!(fast.chunk().now_or_never(), Some(Ok(None)));
+    assert_eq!(slow.begin().now_or_never(), Some(Begin::Gone));
+}
+
+#[test]
+fn eviction_frees_the_bytes() {
+    let segment = segment();
+    let large = Bytes::from(vec![0; COPY_BELOW]);
+    segment.append(large.clone());
+    assert!(!large.is_unique());
+    segment.evict();
+    assert!(large.is_unique());
+}
+
+#[test]
+fn a_waiter_for_the_end_is_told() {
+    let segment = segment();
+    let mut watcher = segment.reader();
+    assert_eq!(watcher.ended().now_or_never(), None);
+    segment.finish();
+    assert_eq!(watcher.ended().now_or_never(), Some(()));
+}
+
+proptest! {
+    #[test]
+    fn any_interleaving_gives_the_same_bytes(
+        chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40_000), 0..12),
+        polls in proptest::collection::vec(0usize..4, 0..12),
+    ) {
+        let segment = segment();
+        let mut reader = segment.reader();
+        let mut got = Vec::new();
+        let waker = noop_waker();
+        let mut cx = Context::from_waker(&waker);
+        for (i, chunk) in chunks.iter().enumerate() {
+            segment.append(Bytes::from(chunk.clone()));
+            for _ in 0..polls.get(i).copied().unwrap_or(0) {
+                if let Poll::Ready(Some(Ok(bytes))) = reader.poll_chunk(&mut cx) {
+                    got.extend_from_slice(&bytes);
+                }
+            }
+        }
+        segment.finish();
+        got.extend(read_available(&mut reader));
+        prop_assert_eq!(got, chunks.concat());
+        prop_assert!(reader.is_at_end());
+    }
+}
+
+/// A waker, and how often it was woken.
+fn futures_test_waker() -> (Waker, impl Fn() -> usize) {
+    struct Count(std::sync::atomic::AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let count = Arc::new(Count(0.into()));
+    (Waker::from(count.clone()), move || {
+        count.0.load(Ordering::SeqCst)
+    })
+}
