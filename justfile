@@ -27,6 +27,10 @@ doc:
 bench *ARGS:
     ./run cargo bench --locked --package trickle-benches {{ARGS}}
 
+# compile the GPU kernels to the PTX that is committed; `just ptx --check` compares (no GPU needed)
+ptx *ARGS:
+    python3 crates/gpu/src/kernels/build.py {{ARGS}}
+
 # licences, advisories and sources of dependencies (needs cargo-deny)
 deny:
     cargo deny --locked check

@@ -25,6 +25,30 @@ pub struct Launch {
     pub order: Order,
 }
 
+impl Launch {
+    /// Refuses what hardware refuses.
+    ///
+    /// # Errors
+    /// [`LaunchError::Shape`].
+    pub fn check(&self) -> Result<(), LaunchError> {
+        let Self { grid, block, .. } = *self;
+        let fits = (1..=MAX_BLOCK_THREADS).contains(&product(block));
+        // Bits of a grid in y and z: 16 (CUDA C++ Programming Guide, compute capabilities).
+        let grid_fits = product(grid) > 0 && grid[1] < 1 << 16 && grid[2] < 1 << 16;
+        if fits && grid_fits {
+            Ok(())
+        } else {
+            Err(LaunchError::Shape { grid, block })
+        }
+    }
+}
+
+fn product(sides: [u32; 3]) -> u64 {
+    sides
+        .iter()
+        .fold(1, |product, &side| product.saturating_mul(side.into()))
+}
+
 /// Order of threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
@@ -62,12 +86,9 @@ impl Kernel {
         params: &[u8],
         memory: &mut impl Memory,
     ) -> Result<(), LaunchError> {
+        launch.check()?;
         let Launch { grid, block, order } = launch;
-        let threads: u64 = block.iter().map(|&n| u64::from(n)).product();
-        let blocks: u64 = grid.iter().map(|&n| u64::from(n)).product();
-        if threads == 0 || blocks == 0 || threads > MAX_BLOCK_THREADS {
-            return Err(LaunchError::Shape { grid, block });
-        }
+        let (blocks, threads) = (product(grid), product(block));
         if params.len() != self.param_bytes() {
             return Err(LaunchError::Params {
                 kernel: self.name().to_owned(),

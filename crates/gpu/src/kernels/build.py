@@ -103,7 +103,7 @@ def main():
         elif not check:
             target.write_text(ptx)
     if stale:
-        sys.exit(f"out of date: {', '.join(stale)}; run {Path(__file__).name} and commit")
+        sys.exit(f"out of date: {', '.join(stale)}; run `just ptx` and commit")
 
 
 main()

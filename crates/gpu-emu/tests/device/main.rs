@@ -1,0 +1,8 @@
+//! `trickle-gpu` on the emulated driver, which it opens as it opens the real one.
+//!
+//! Every test runs in a process of its own, because a driver is one per process.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)] // Helpers of tests may, like tests.
+
+mod emulated;
+mod probe;
