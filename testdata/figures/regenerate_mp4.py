@@ -1,12 +1,12 @@
 """Figures of ffprobe and ffmpeg on the MP4 and AAC test files; run by regenerate_mp4.sh."""
 
 import array
-import hashlib
 import json
 import math
+import re
 import subprocess
 
-MEDIA, AUDIO = "../media/", "../audio/"
+MEDIA, AUDIO, MP4 = "../media/", "../audio/", "../mp4/"
 EXCERPT_AT, EXCERPT_LENGTH = 8000, 64
 
 
@@ -38,35 +38,52 @@ def levels(path):
     }
 
 
-def packets(path, annexb):
-    """Every packet in file order: stream, times in the stream's time base, size of its data as
-    the reader gives it, key flag."""
+def nal_units(stream):
+    """The NAL units of an Annex B stream, whatever the length of their start codes."""
+    return [unit.rstrip(b"\0") for unit in re.split(b"\0\0\1", stream)[1:]]
+
+
+def fnv1a(data):
+    """FNV-1a of 64 bits, in hex: a hash that a test needs no library for."""
+    value = 0xCBF29CE484222325
+    for byte in data:
+        value = (value ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return f"{value:016x}"
+
+
+def stream_hash(path, index, codec):
+    """Hash of a track's data: NAL units behind four-byte start codes, or raw frames. Parameter
+    sets are left out: ffmpeg puts them behind supplemental information, against 7.4.1.2.3."""
+    filters = ["-bsf:v", "h264_mp4toannexb"] if codec == "h264" else []
+    data = run("ffmpeg", "-v", "error", "-ignore_editlist", "1", "-i", path, "-map", f"0:{index}",
+               "-c", "copy", "-copyinkf", *filters, "-f", "data", "-")
+    if codec == "h264":
+        data = b"".join(b"\0\0\0\1" + unit for unit in nal_units(data)
+                        if unit[0] & 0x1F not in (7, 8))
+    return fnv1a(data)
+
+
+def tracks(path):
+    """What ffprobe tells of every track and packet; times in the track's time base."""
     shown = json.loads(run("ffprobe", "-v", "error", "-of", "json", "-show_entries",
-                           "stream=index,codec_name,time_base,channels,sample_rate,width,height"
-                           ":packet=stream_index,pts,dts,size,flags:stream_tags=language", path))
-    streams = shown["streams"]
-    tracks = []
-    for stream in streams:
-        index = stream["index"]
-        mine = [p for p in shown["packets"] if p["stream_index"] == index]
-        tracks.append({
+                           "stream=index,id,codec_name,time_base,channels,sample_rate,width,height"
+                           ":packet=stream_index,pts,dts:stream_tags=language", path))
+    figures = []
+    for stream in shown["streams"]:
+        mine = [p for p in shown["packets"] if p["stream_index"] == stream["index"]]
+        language = stream.get("tags", {}).get("language", "und")
+        figures.append({
+            "id": int(stream["id"], 16),
             "codec": stream["codec_name"],
-            "time_base": stream["time_base"],
-            "language": stream.get("tags", {}).get("language"),
-            "width": stream.get("width"),
-            "height": stream.get("height"),
-            "channels": stream.get("channels"),
-            "sample_rate": stream.get("sample_rate"),
+            "timescale": int(stream["time_base"].removeprefix("1/")),
+            "language": None if language == "und" else language,
+            **{key: int(stream[key]) for key in ("width", "height", "channels", "sample_rate")
+               if key in stream},
             "pts": [p["pts"] for p in mine],
             "dts": [p["dts"] for p in mine],
-            "key": [i for i, p in enumerate(mine) if "K" in p["flags"]],
-            "sizes": [int(p["size"]) for p in mine],
-            # The elementary stream as ffmpeg writes it: Annex B, or raw frames.
-            "md5": hashlib.md5(run("ffmpeg", "-v", "error", "-i", path, "-map", f"0:{index}",
-                                   "-c", "copy", *(annexb if stream["codec_name"] == "h264" else []),
-                                   "-f", "data", "-")).hexdigest(),
+            "fnv1a": stream_hash(path, stream["index"], stream["codec_name"]),
         })
-    return tracks
+    return figures
 
 
 def write(name, figures):
@@ -79,4 +96,9 @@ write("mp4_audio_levels.json", {
     "bunny_720p25_main_aac51.mp4": levels(MEDIA + "bunny_720p25_main_aac51.mp4"),
     **{f"tones_{name}.aac": levels(f"{AUDIO}tones_{name}.aac")
        for name in ("3.0", "5.0", "5.1", "7.1")},
+})
+write("mp4_tracks.json", {
+    "media/bunny_720p25_main_aac51.mp4": tracks(MEDIA + "bunny_720p25_main_aac51.mp4"),
+    **{f"mp4/{name}.mp4": tracks(f"{MP4}{name}.mp4")
+       for name in ("bframes", "fragments", "separate_fragments", "opus", "delayed", "cut")},
 })

@@ -1,0 +1,165 @@
+//! One track: its identity, its clock, its edit list, its samples.
+
+use super::Mp4Error;
+use super::boxes::{Fields, child, require};
+use super::sample_entry::SampleEntry;
+use super::sample_table::{self, Sample};
+use crate::access_unit::TrackId;
+use crate::stream::{Rational, StreamInfo, StreamParams};
+use crate::time::{TimeBase, Timestamp};
+
+/// A track and where reading is in it.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) id: u32,
+    pub(super) base: TimeBase,
+    pub(super) language: Option<String>,
+    pub(super) entry: SampleEntry,
+    /// Ticks from media time to presentation time, by the edit list.
+    pub(super) shift: i64,
+    pub(super) samples: Vec<Sample>,
+    /// Decode time after the last sample, for fragments.
+    pub(super) end: i64,
+    /// The next sample to read.
+    pub(super) next: usize,
+}
+
+impl Track {
+    /// Reads `trak`, with at most `limit` samples, from a file of `file_size` bytes.
+    pub(super) fn parse(
+        trak: Fields<'_>,
+        movie_base: Option<TimeBase>,
+        limit: usize,
+        file_size: u64,
+    ) -> Result<Self, Mp4Error> {
+        let mdia = require(trak, b"mdia")?;
+        let (timescale, language) = media_header(require(mdia, b"mdhd")?)?;
+        let stbl = require(require(mdia, b"minf")?, b"stbl")?;
+        let base = TimeBase::per_second(timescale);
+        let entry = SampleEntry::parse(require(stbl, b"stsd")?)?;
+        let samples = if entry.is_read() {
+            sample_table::samples(stbl, limit, file_size)?
+        } else {
+            Vec::new()
+        };
+        Ok(Self {
+            id: track_id(require(trak, b"tkhd")?)?,
+            base,
+            language,
+            entry,
+            shift: match child(trak, b"edts")? {
+                Some(edts) => shift(edts, base, movie_base)?,
+                None => 0,
+            },
+            samples,
+            end: 0,
+            next: 0,
+        })
+    }
+
+    /// What is known of the stream.
+    pub(super) fn info(&self) -> StreamInfo {
+        let mut params = self.entry.params.clone();
+        if let StreamParams::Video(video) = &mut params {
+            video.frame_rate = video.frame_rate.or_else(|| self.constant_rate());
+        }
+        StreamInfo {
+            track: TrackId(self.id),
+            codec: self.entry.codec,
+            language: self.language.clone(),
+            params,
+        }
+    }
+
+    /// Samples per second, where all last equally long.
+    fn constant_rate(&self) -> Option<Rational> {
+        let mut pairs = self.samples.windows(2).map(|pair| match pair {
+            [first, second] => second.dts - first.dts,
+            _ => 0,
+        });
+        let length = pairs.next()?;
+        let constant = pairs.all(|other| other == length);
+        let length = u32::try_from(length).ok().filter(|_| constant)?;
+        Rational::new(self.base.den(), length)
+    }
+
+    /// Decode time of the next sample on the presentation's clock.
+    pub(super) fn next_dts(&self) -> Option<Timestamp> {
+        let sample = self.samples.get(self.next)?;
+        Some(self.timestamp(sample.dts))
+    }
+
+    /// `ticks` of media time on the presentation's clock.
+    pub(super) fn timestamp(&self, ticks: i64) -> Timestamp {
+        Timestamp::new(ticks.saturating_add(self.shift), self.base)
+    }
+}
+
+/// `tkhd`: the track's id.
+fn track_id(mut tkhd: Fields<'_>) -> Result<u32, Mp4Error> {
+    let (version, _) = tkhd.version_and_flags()?;
+    // creation_time, modification_time
+    tkhd.sized(version)?;
+    tkhd.sized(version)?;
+    tkhd.u32()
+}
+
+/// `mdhd`: timescale and language.
+fn media_header(mut mdhd: Fields<'_>) -> Result<(u32, Option<String>), Mp4Error> {
+    let (version, _) = mdhd.version_and_flags()?;
+    mdhd.sized(version)?;
+    mdhd.sized(version)?;
+    let timescale = mdhd.u32()?;
+    if timescale == 0 {
+        return Err(Mp4Error::malformed(mdhd.kind, "its timescale is 0"));
+    }
+    mdhd.sized(version)?;
+    Ok((timescale, language(mdhd.u16()?)))
+}
+
+/// Three letters of five bits each (ISO 639-2/T); `None` for `und` and for QuickTime's numbers.
+fn language(packed: u16) -> Option<String> {
+    let letters: String = [10, 5, 0]
+        .iter()
+        .map(|shift| char::from(0x60 + (packed >> shift & 0x1f) as u8))
+        .collect();
+    let known = letters.bytes().all(|letter| letter.is_ascii_lowercase()) && letters != "und";
+    known.then_some(letters)
+}
+
+/// Ticks by which an edit list moves media time (ISO/IEC 14496-12, 8.6.6): empty edits delay it,
+/// the first other edit says which media time the presentation begins at. Samples before that are
+/// given too, as decoders need them; their times are before the presentation's start.
+fn shift(edts: Fields<'_>, base: TimeBase, movie_base: Option<TimeBase>) -> Result<i64, Mp4Error> {
+    const EMPTY: i64 = -1;
+    let Some(mut elst) = child(edts, b"elst")? else {
+        return Ok(0);
+    };
+    let (version, _) = elst.version_and_flags()?;
+    let count = elst.u32()?;
+    let mut delay = 0i64;
+    for index in 0..count {
+        let duration = i64::try_from(elst.sized(version)?).unwrap_or(i64::MAX);
+        let media_time = if version == 0 {
+            i64::from(elst.i32()?)
+        } else {
+            elst.u64()?.cast_signed()
+        };
+        // media_rate
+        elst.u32()?;
+        if media_time != EMPTY {
+            if index + 1 < count {
+                tracing::warn!(
+                    edits = count,
+                    "only the first edit of an MP4 track is applied"
+                );
+            }
+            return Ok(delay.saturating_sub(media_time));
+        }
+        if let Some(movie) = movie_base {
+            let empty = Timestamp::new(duration, movie).in_base(base);
+            delay = delay.saturating_add(empty);
+        }
+    }
+    Ok(delay)
+}
