@@ -2,7 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+mod figures;
+
 use std::path::PathBuf;
+
+pub use figures::{Figures, FrameFigures, StreamFigures, figures};
 
 /// Path of a clip in `testdata/media`.
 pub fn clip(name: &str) -> PathBuf {

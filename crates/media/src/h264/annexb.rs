@@ -22,9 +22,15 @@ static PREFIX: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(&[0, 0, 
 /// assert_eq!(units, [(0, &[9, 0xf0][..]), (6, &[0x65, 0x88][..])]);
 /// ```
 pub fn nal_units(stream: &[u8]) -> NalUnits<'_> {
+    nal_units_from(stream, 0)
+}
+
+/// The NAL units whose start codes stand at or after `from`; offsets count from the stream's
+/// start all the same.
+pub(crate) fn nal_units_from(stream: &[u8], from: usize) -> NalUnits<'_> {
     NalUnits {
         stream,
-        next: find_prefix(stream, 0),
+        next: find_prefix(stream, from),
     }
 }
 
@@ -58,7 +64,7 @@ impl<'a> Iterator for NalUnits<'a> {
 }
 
 /// Where the first 0, 0, 1 at or after `from` stands.
-pub(crate) fn find_prefix(stream: &[u8], from: usize) -> Option<usize> {
+fn find_prefix(stream: &[u8], from: usize) -> Option<usize> {
     PREFIX.find(stream.get(from..)?).map(|at| from + at)
 }
 

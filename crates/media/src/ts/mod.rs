@@ -1,1 +1,25 @@
 //! MPEG transport streams (ISO/IEC 13818-1): demuxer, muxer, segmenter.
+//!
+//! Bytes go into a [`Demuxer`] in pieces of any size; access units come out. Access units go into
+//! a [`Segmenter`], or a [`Muxer`] where no segments are wanted; packets come out.
+
+mod audio;
+mod clock;
+pub mod crc;
+mod demux;
+mod fault;
+mod output;
+pub mod packet;
+pub mod pes;
+pub mod psi;
+mod sync;
+mod tables;
+mod timing;
+mod track;
+mod video;
+mod whole;
+
+pub use demux::{DemuxEvent, DemuxOptions, Demuxer};
+pub use fault::{FaultCounts, FaultKind, TsFault};
+pub use output::TsStats;
+pub use packet::Pid;

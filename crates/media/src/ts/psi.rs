@@ -1,0 +1,431 @@
+//! Program specific information: sections, PAT, PMT, and the SDT on writing
+//! (ISO/IEC 13818-1, 2.4.4; ETSI EN 300 468, 5.2.3).
+
+use bytes::{BufMut, BytesMut};
+use thiserror::Error;
+
+use super::crc::crc32;
+use super::packet::Pid;
+use crate::access_unit::Codec;
+
+/// The longest PAT or PMT section: `section_length` is at most 1021 (2.4.4.4).
+pub const MAX_SECTION_LEN: usize = 1024;
+const SECTION_HEAD: usize = 3;
+/// Bytes of a section before its own fields: head, id, version, section numbers.
+const COMMON_HEAD: usize = 8;
+const CRC_LEN: usize = 4;
+const STUFFING: u8 = 0xff;
+
+/// `table_id`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableId(pub u8);
+
+impl TableId {
+    /// Program association section.
+    pub const PAT: Self = Self(0);
+    /// Program map section.
+    pub const PMT: Self = Self(2);
+    /// Service description section of this transport stream.
+    pub const SDT: Self = Self(0x42);
+}
+
+/// Why a section is not used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PsiError {
+    /// The CRC at its end does not match.
+    #[error("section of table {table:#04x}: the CRC does not match")]
+    Crc {
+        /// `table_id`.
+        table: u8,
+    },
+    /// Longer than its table allows, or shorter than its own fields.
+    #[error("section of table {table:#04x}: a length of {length} bytes cannot be")]
+    Length {
+        /// `table_id`.
+        table: u8,
+        /// Bytes that it states.
+        length: usize,
+    },
+    /// `pointer_field` goes beyond the packet.
+    #[error("pointer_field {0} goes beyond the packet")]
+    Pointer(u8),
+}
+
+/// Gathers sections from the payloads of one PID. Holds at most one section.
+#[derive(Clone, Debug, Default)]
+pub struct SectionAssembler {
+    bytes: Vec<u8>,
+    // The section in `bytes` began at a start that was seen.
+    open: bool,
+}
+
+impl SectionAssembler {
+    /// Forgets a section that was begun: a packet in the middle of it is lost.
+    pub fn reset(&mut self) {
+        self.open = false;
+        self.bytes.clear();
+    }
+
+    /// Takes the payload of the next packet and hands each complete section, its CRC checked, to
+    /// `section`; errors too.
+    pub fn push(
+        &mut self,
+        unit_start: bool,
+        payload: &[u8],
+        mut section: impl FnMut(Result<&[u8], PsiError>),
+    ) {
+        if !unit_start {
+            if self.open {
+                self.append(payload, &mut section);
+            }
+            return;
+        }
+        let Some((&pointer, rest)) = payload.split_first() else {
+            return;
+        };
+        let Some((tail, start)) = rest.split_at_checked(usize::from(pointer)) else {
+            self.reset();
+            return section(Err(PsiError::Pointer(pointer)));
+        };
+        if self.open {
+            self.append(tail, &mut section);
+        }
+        self.reset();
+        self.open = true;
+        self.append(start, &mut section);
+    }
+
+    fn append(&mut self, mut payload: &[u8], section: &mut impl FnMut(Result<&[u8], PsiError>)) {
+        while self.open && !payload.is_empty() {
+            if self.bytes.is_empty() && payload.first() == Some(&STUFFING) {
+                return self.reset();
+            }
+            let wanted = match self.total_len() {
+                Some(total) => total,
+                None => SECTION_HEAD,
+            };
+            let take = (wanted - self.bytes.len()).min(payload.len());
+            let (head, rest) = payload.split_at(take);
+            self.bytes.extend_from_slice(head);
+            payload = rest;
+            let Some(total) = self.total_len() else {
+                continue;
+            };
+            let table = self.bytes.first().copied().unwrap_or_default();
+            if total > MAX_SECTION_LEN || total < COMMON_HEAD + CRC_LEN {
+                self.reset();
+                return section(Err(PsiError::Length {
+                    table,
+                    length: total,
+                }));
+            }
+            if self.bytes.len() == total {
+                section(if crc32(&self.bytes) == 0 {
+                    Ok(&self.bytes)
+                } else {
+                    Err(PsiError::Crc { table })
+                });
+                self.bytes.clear();
+            }
+        }
+    }
+
+    /// Bytes of the whole section, once its head is there.
+    fn total_len(&self) -> Option<usize> {
+        let &[_, high, low] = self.bytes.first_chunk::<SECTION_HEAD>()?;
+        Some(SECTION_HEAD + (usize::from(high & 0x0f) << 8 | usize::from(low)))
+    }
+}
+
+/// The fields between `section_length` and `CRC_32` of a section that is valid now.
+fn body(section: &[u8], table: TableId) -> Option<(u16, &[u8])> {
+    let &[table_id, _, _, id0, id1, version, ..] = section.first_chunk::<COMMON_HEAD>()?;
+    let valid_now = version & 1 == 1;
+    let end = section.len().checked_sub(CRC_LEN)?;
+    (table_id == table.0 && valid_now).then(|| {
+        Some((
+            u16::from_be_bytes([id0, id1]),
+            section.get(COMMON_HEAD..end)?,
+        ))
+    })?
+}
+
+/// A program of a PAT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// `program_number`, never 0.
+    pub number: u16,
+    /// PID of its PMT.
+    pub pmt: Pid,
+}
+
+/// The programs that a section of the PAT lists. `None` when it is no PAT that is valid now.
+pub fn parse_pat(section: &[u8]) -> Option<Vec<Program>> {
+    let (_, body) = body(section, TableId::PAT)?;
+    let (entries, _) = body.as_chunks::<4>();
+    Some(
+        entries
+            .iter()
+            .map(|&[n0, n1, p0, p1]| Program {
+                number: u16::from_be_bytes([n0, n1]),
+                pmt: pid(p0, p1),
+            })
+            // Program 0 is the network information table.
+            .filter(|program| program.number != 0)
+            .collect(),
+    )
+}
+
+/// `stream_type` (table 2-34).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamType(pub u8);
+
+impl StreamType {
+    /// MPEG-1 audio.
+    pub const MPEG1_AUDIO: Self = Self(0x03);
+    /// MPEG-2 audio.
+    pub const MPEG2_AUDIO: Self = Self(0x04);
+    /// Private sections.
+    pub const PRIVATE_SECTIONS: Self = Self(0x05);
+    /// Private data in PES packets: descriptors say what it is.
+    pub const PRIVATE_DATA: Self = Self(0x06);
+    /// AAC in ADTS.
+    pub const AAC_ADTS: Self = Self(0x0f);
+    /// H.264.
+    pub const H264: Self = Self(0x1b);
+    /// H.265.
+    pub const HEVC: Self = Self(0x24);
+    /// AC-3, as ATSC numbers it.
+    pub const AC3: Self = Self(0x81);
+    /// SCTE-35 splice information sections.
+    pub const SCTE35: Self = Self(0x86);
+    /// E-AC-3, as ATSC numbers it.
+    pub const EAC3: Self = Self(0x87);
+
+    /// Carries sections rather than PES packets.
+    pub const fn is_sections(self) -> bool {
+        matches!(self, Self::PRIVATE_SECTIONS | Self::SCTE35)
+    }
+}
+
+/// `descriptor_tag`s (table 2-45; ETSI EN 300 468, table 12).
+mod tag {
+    pub(super) const REGISTRATION: u8 = 0x05;
+    pub(super) const LANGUAGE: u8 = 0x0a;
+    pub(super) const SERVICE: u8 = 0x48;
+    pub(super) const AC3: u8 = 0x6a;
+    pub(super) const EAC3: u8 = 0x7a;
+    pub(super) const EXTENSION: u8 = 0x7f;
+}
+
+/// `descriptor_tag_extension` of the Opus descriptor.
+const OPUS_EXTENSION: u8 = 0x80;
+/// `format_identifier` of Opus.
+const OPUS_FORMAT: [u8; 4] = *b"Opus";
+
+/// An elementary stream of a PMT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PmtStream {
+    /// What the stream carries.
+    pub stream_type: StreamType,
+    /// Its PID.
+    pub pid: Pid,
+    /// Its descriptors, as they came.
+    pub descriptors: Vec<u8>,
+}
+
+impl PmtStream {
+    fn descriptor(&self, wanted: u8) -> Option<&[u8]> {
+        Descriptors(&self.descriptors)
+            .find(|(tag, _)| *tag == wanted)
+            .map(|(_, data)| data)
+    }
+
+    /// `format_identifier` of its registration descriptor.
+    pub fn registration(&self) -> Option<[u8; 4]> {
+        self.descriptor(tag::REGISTRATION)?.first_chunk().copied()
+    }
+
+    /// Language of its ISO 639 descriptor, three letters.
+    pub fn language(&self) -> Option<String> {
+        let letters: [u8; 3] = *self.descriptor(tag::LANGUAGE)?.first_chunk()?;
+        let text = std::str::from_utf8(&letters).ok()?;
+        let known = text.bytes().all(|letter| letter.is_ascii_alphabetic());
+        known.then(|| text.to_ascii_lowercase())
+    }
+
+    /// `channel_config_code` of its Opus descriptor.
+    pub fn opus_channel_code(&self) -> Option<u8> {
+        match self.descriptor(tag::EXTENSION)? {
+            [OPUS_EXTENSION, code, ..] => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// The coding format, from stream type and descriptors.
+    pub fn codec(&self) -> Codec {
+        match self.stream_type {
+            StreamType::H264 => Codec::H264,
+            StreamType::HEVC => Codec::Hevc,
+            StreamType::AAC_ADTS => Codec::Aac,
+            StreamType::MPEG1_AUDIO | StreamType::MPEG2_AUDIO => Codec::Mpeg,
+            StreamType::AC3 => Codec::Ac3,
+            StreamType::EAC3 => Codec::Eac3,
+            StreamType::PRIVATE_DATA => match self.registration().as_ref() {
+                Some(&OPUS_FORMAT) => Codec::Opus,
+                Some(b"AC-3") => Codec::Ac3,
+                Some(b"EAC3") => Codec::Eac3,
+                Some(b"HEVC") => Codec::Hevc,
+                _ if self.descriptor(tag::AC3).is_some() => Codec::Ac3,
+                _ if self.descriptor(tag::EAC3).is_some() => Codec::Eac3,
+                _ => Codec::Other,
+            },
+            _ => Codec::Other,
+        }
+    }
+}
+
+/// A program map table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pmt {
+    /// `program_number`.
+    pub program: u16,
+    /// PID that carries the program clock reference.
+    pub pcr_pid: Pid,
+    /// Elementary streams, in the table's order.
+    pub streams: Vec<PmtStream>,
+}
+
+/// Reads a section of a PMT. `None` when it is no PMT that is valid now, or is cut short inside.
+pub fn parse_pmt(section: &[u8]) -> Option<Pmt> {
+    let (program, body) = body(section, TableId::PMT)?;
+    let (&[p0, p1, l0, l1], rest) = body.split_first_chunk::<4>()?;
+    let mut rest = rest.get(length12(l0, l1)..)?;
+    let mut streams = Vec::new();
+    while let Some((&[stream_type, e0, e1, l0, l1], after)) = rest.split_first_chunk::<5>() {
+        let (descriptors, next) = after.split_at_checked(length12(l0, l1))?;
+        streams.push(PmtStream {
+            stream_type: StreamType(stream_type),
+            pid: pid(e0, e1),
+            descriptors: descriptors.to_vec(),
+        });
+        rest = next;
+    }
+    Some(Pmt {
+        program,
+        pcr_pid: pid(p0, p1),
+        streams,
+    })
+}
+
+fn pid(high: u8, low: u8) -> Pid {
+    Pid(u16::from_be_bytes([high & 0x1f, low]))
+}
+
+fn length12(high: u8, low: u8) -> usize {
+    usize::from(high & 0x0f) << 8 | usize::from(low)
+}
+
+struct Descriptors<'a>(&'a [u8]);
+
+impl<'a> Iterator for Descriptors<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (&[tag, length], rest) = self.0.split_first_chunk::<2>()?;
+        let (data, rest) = rest.split_at_checked(usize::from(length))?;
+        self.0 = rest;
+        Some((tag, data))
+    }
+}
+
+/// `transport_stream_id` of the streams written here.
+const TRANSPORT_STREAM_ID: u16 = 1;
+/// `program_number` of the program written here.
+pub(super) const PROGRAM_NUMBER: u16 = 1;
+/// `original_network_id` for private use (ETSI TS 101 162).
+const PRIVATE_NETWORK: u16 = 0xff01;
+const RUNNING: u8 = 4;
+const DIGITAL_TELEVISION: u8 = 1;
+/// Marks a DVB text as UTF-8 (ETSI EN 300 468, A.2).
+const TEXT_IS_UTF8: u8 = 0x15;
+
+/// A PAT of one program.
+pub(super) fn write_pat(pmt: Pid) -> Vec<u8> {
+    section(TableId::PAT, TRANSPORT_STREAM_ID, 0xb0, |out| {
+        out.put_u16(PROGRAM_NUMBER);
+        out.put_u16(0xe000 | pmt.0);
+    })
+}
+
+/// A PMT of these streams.
+pub(super) fn write_pmt(pcr_pid: Pid, streams: &[PmtStream]) -> Vec<u8> {
+    section(TableId::PMT, PROGRAM_NUMBER, 0xb0, |out| {
+        out.put_u16(0xe000 | pcr_pid.0);
+        out.put_u16(0xf000);
+        for stream in streams {
+            out.put_u8(stream.stream_type.0);
+            out.put_u16(0xe000 | stream.pid.0);
+            out.put_u16(0xf000 | stream.descriptors.len() as u16);
+            out.put_slice(&stream.descriptors);
+        }
+    })
+}
+
+/// An SDT that names the program.
+pub(super) fn write_sdt(service: &str) -> Vec<u8> {
+    section(TableId::SDT, TRANSPORT_STREAM_ID, 0xf0, |out| {
+        out.put_u16(PRIVATE_NETWORK);
+        out.put_u8(0xff);
+        out.put_u16(PROGRAM_NUMBER);
+        // No event information.
+        out.put_u8(0xfc);
+        let mut name = Vec::new();
+        if !service.is_ascii() {
+            name.push(TEXT_IS_UTF8);
+        }
+        name.extend_from_slice(service.as_bytes());
+        let descriptor_len = 3 + name.len();
+        out.put_u16(u16::from(RUNNING << 1) << 12 | (2 + descriptor_len) as u16);
+        // Service type, no provider, the name.
+        out.put_slice(&[tag::SERVICE, descriptor_len as u8, DIGITAL_TELEVISION, 0]);
+        out.put_u8(name.len() as u8);
+        out.put_slice(&name);
+    })
+}
+
+/// Descriptors of an Opus stream: registration, and how many channels it has.
+pub(super) fn opus_descriptors(channel_code: u8) -> Vec<u8> {
+    let mut descriptors = registration_descriptor(OPUS_FORMAT);
+    descriptors.extend([tag::EXTENSION, 2, OPUS_EXTENSION, channel_code]);
+    descriptors
+}
+
+/// A registration descriptor (2.6.8).
+pub(super) fn registration_descriptor(format: [u8; 4]) -> Vec<u8> {
+    let mut descriptor = vec![tag::REGISTRATION, 4];
+    descriptor.extend(format);
+    descriptor
+}
+
+/// `flags`: section_syntax_indicator and the reserved bits beside the length.
+fn section(table: TableId, id: u16, flags: u8, fields: impl FnOnce(&mut BytesMut)) -> Vec<u8> {
+    let mut out = BytesMut::with_capacity(MAX_SECTION_LEN);
+    out.put_slice(&[table.0, flags, 0]);
+    out.put_u16(id);
+    // Version 0, valid now; section 0 of 0.
+    out.put_slice(&[0xc1, 0, 0]);
+    fields(&mut out);
+    let length = (out.len() + CRC_LEN - SECTION_HEAD) as u16;
+    let [high, low] = length.to_be_bytes();
+    if let Some(head) = out.first_chunk_mut::<SECTION_HEAD>() {
+        *head = [table.0, flags | high, low];
+    }
+    out.put_u32(crc32(&out));
+    out.to_vec()
+}
+
+#[cfg(test)]
+#[path = "psi_test.rs"]
+mod tests;

@@ -1,0 +1,116 @@
+//! Elementary streams whose PES packets are handed out whole: HEVC, MPEG audio, AC-3, data.
+
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use super::fault::FaultKind;
+use super::output::Output;
+use super::packet::Pid;
+use super::timing::UnitClock;
+use super::track::{End, PesTimes};
+use crate::access_unit::{AccessUnit, Codec, TrackId, UnitFlags};
+use crate::h264::annexb::nal_units;
+
+/// One PES packet, one unit.
+#[derive(Debug)]
+pub(super) struct WholeAssembler {
+    track: TrackId,
+    codec: Codec,
+    buf: BytesMut,
+    times: PesTimes,
+    damaged: bool,
+    full: bool,
+    clock: UnitClock,
+    // What was handed out of the PES packet that is being read.
+    emitted: Option<Bytes>,
+}
+
+impl WholeAssembler {
+    pub(super) fn new(track: TrackId, codec: Codec) -> Self {
+        Self {
+            track,
+            codec,
+            buf: BytesMut::new(),
+            times: PesTimes::default(),
+            damaged: false,
+            full: false,
+            clock: UnitClock::new(track),
+            emitted: None,
+        }
+    }
+
+    pub(super) fn begin(&mut self, times: PesTimes) {
+        self.buf.clear();
+        self.times = times;
+        self.damaged = false;
+        self.full = false;
+        self.emitted = None;
+    }
+
+    pub(super) fn damage(&mut self) {
+        self.damaged = true;
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        !self.buf.is_empty()
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8], out: &mut Output) {
+        let before = self.emitted.as_ref().map_or(0, Bytes::len);
+        if before + self.buf.len() + bytes.len() > out.max_unit {
+            if !self.full {
+                let limit = out.max_unit;
+                out.fault(Pid::of(self.track), FaultKind::Oversized { limit });
+            }
+            self.full = true;
+            self.damaged = true;
+            return;
+        }
+        self.buf.extend_from_slice(bytes);
+    }
+
+    pub(super) fn end(&mut self, _: End, received: Option<Instant>, out: &mut Output) {
+        if self.buf.is_empty() {
+            return;
+        }
+        let replaces = self.emitted.is_some();
+        let data = match self.emitted.take() {
+            None => self.buf.split().freeze(),
+            Some(earlier) => {
+                let mut whole = BytesMut::with_capacity(earlier.len() + self.buf.len());
+                whole.extend_from_slice(&earlier);
+                whole.extend_from_slice(&self.buf.split());
+                whole.freeze()
+            }
+        };
+        self.emitted = Some(data.clone());
+        let Some(placed) = self.clock.place(Some(self.times), None, replaces, out) else {
+            return;
+        };
+        out.unit(AccessUnit {
+            track: self.track,
+            codec: self.codec,
+            keyframe: self.codec != Codec::Hevc || is_hevc_random_access(&data),
+            data,
+            pts: placed.pts,
+            dts: placed.dts,
+            flags: UnitFlags {
+                damaged: self.damaged,
+                discontinuity: placed.discontinuity,
+                replaces_previous: replaces,
+            },
+            received,
+        });
+    }
+}
+
+/// Whether the first slice is one of a random access picture: `nal_unit_type` 16 to 23, slices
+/// being 0 to 31 (ITU-T H.265, table 7-1).
+fn is_hevc_random_access(data: &[u8]) -> bool {
+    nal_units(data)
+        .filter_map(|nal| nal.bytes.first())
+        .map(|header| header >> 1 & 0x3f)
+        .find(|kind| *kind < 32)
+        .is_some_and(|kind| (16..=23).contains(&kind))
+}

@@ -1,0 +1,195 @@
+//! Every undamaged clip through the demuxer: packets, times, keyframes, sizes and parameters are
+//! those that ffprobe finds.
+
+use trickle_media::stream::StreamParams;
+use trickle_media::ts::FaultKind;
+use trickle_media::{AccessUnit, Codec};
+use trickle_testkit::{StreamFigures, clip_bytes, figures};
+
+use crate::support::{Demuxed, demux, demux_pieces};
+
+/// Times that FFmpeg counts on by itself, between those that are stated, differ by rounding.
+const ROUNDING: i64 = 1;
+/// FFmpeg's packets of AAC from transport streams hold the ADTS header.
+const ADTS_HEADER: usize = 7;
+
+fn check(clip: &str) -> Demuxed {
+    let found = demux(&clip_bytes(clip));
+    if clip == "reschange_360p_to_240p.ts" {
+        // Two streams one after the other: the counters begin anew.
+        let kinds: Vec<_> = found.faults.iter().map(|fault| &fault.kind).collect();
+        assert_eq!(kinds, [&FaultKind::Continuity { last: 12, got: 0 }]);
+    } else {
+        assert_eq!(found.faults, [], "{clip}");
+    }
+    let figures = figures(clip);
+    assert_eq!(found.streams.len(), figures.streams.len(), "{clip}");
+    for (stream, expected) in found.streams.iter().zip(&figures.streams) {
+        assert_eq!(stream.track.0, expected.id(), "{clip}");
+        assert_eq!(stream.codec.name(), expected.codec, "{clip}");
+        check_params(&stream.params, expected, clip);
+        let units = found.track(expected.id());
+        check_units(&units, expected, clip);
+    }
+    found
+}
+
+fn check_params(params: &StreamParams, expected: &StreamFigures, clip: &str) {
+    match params {
+        StreamParams::Video(video) => {
+            assert_eq!(Some(i32::from(video.level)), expected.level, "{clip}");
+            let rate = video
+                .frame_rate
+                .map(|rate| format!("{}/{}", rate.num, rate.den));
+            // Of variable rates FFmpeg gives a guess instead of what the stream states.
+            if clip != "vfr_240p.ts" {
+                assert_eq!(rate, expected.frame_rate, "{clip}");
+            }
+            if clip != "reschange_360p_to_240p.ts" {
+                assert_eq!(Some(video.width), expected.width, "{clip}");
+                assert_eq!(Some(video.height), expected.height, "{clip}");
+            }
+            assert_eq!(video.reorder, expected.reorder, "{clip}");
+        }
+        StreamParams::Audio(audio) => {
+            assert_eq!(Some(audio.sample_rate), expected.sample_rate, "{clip}");
+            assert_eq!(Some(audio.channels), expected.channels, "{clip}");
+        }
+        StreamParams::Unknown => assert_eq!(expected.codec, "hevc", "{clip}"),
+    }
+}
+
+fn check_units(units: &[&AccessUnit], expected: &StreamFigures, clip: &str) {
+    let codec = &expected.codec;
+    let header = if codec == "aac" { ADTS_HEADER } else { 0 };
+    assert_eq!(units.len(), expected.size.len(), "{clip} {codec}");
+    for (at, (unit, &wanted)) in units.iter().zip(&expected.size).enumerate() {
+        // FFmpeg's HEVC parser gives a zero byte between two pictures to the one before.
+        let slack = usize::from(codec == "hevc");
+        let size = unit.data.len() + header;
+        assert!(
+            size.abs_diff(wanted) <= slack,
+            "{clip} {codec} packet {at}: {size} bytes, not {wanted}"
+        );
+    }
+    let keys: Vec<usize> = (0..units.len()).filter(|&at| units[at].keyframe).collect();
+    assert_eq!(keys, expected.key, "{clip} {codec}");
+    let audio = units
+        .iter()
+        .all(|unit| unit.codec.kind() == trickle_media::MediaKind::Audio);
+    let tolerance = if audio { ROUNDING } else { 0 };
+    // FFmpeg moves a stream whose times wrap by one whole wrap.
+    let wrap = |time: i64| time.rem_euclid(1 << 33);
+    for (at, unit) in units.iter().enumerate() {
+        let times = [(unit.pts, expected.pts[at]), (unit.dts, expected.dts[at])];
+        for (got, wanted) in times {
+            let wanted = wanted.expect("every packet of these clips has its times");
+            let off = (wrap(got.ticks) - wrap(wanted)).abs();
+            assert!(
+                off <= tolerance,
+                "{clip} {codec} packet {at}: {} is not {wanted}",
+                got.ticks
+            );
+        }
+        assert!(
+            !unit.flags.damaged && !unit.flags.discontinuity,
+            "{clip} {codec} packet {at}"
+        );
+        assert!(!unit.flags.replaces_previous, "{clip} {codec} packet {at}");
+    }
+}
+
+#[test]
+fn real_content_with_aac_of_six_channels() {
+    let found = check("bunny_720p25_main_aac51.ts");
+    let StreamParams::Audio(audio) = &found.streams[1].params else {
+        panic!("no audio parameters")
+    };
+    // AAC-LC, 48 kHz, 5.1.
+    assert_eq!(audio.config[..], [0x11, 0xb0]);
+}
+
+#[test]
+fn what_a_webrtc_gateway_sends() {
+    let found = check("live_720p25_baseline_opus.ts");
+    assert!(found.units.iter().any(|unit| unit.codec == Codec::Opus));
+}
+
+#[test]
+fn b_frames_come_in_decode_order() {
+    let found = check("bframes_360p30_high_aac.ts");
+    let video = found.track(0x100);
+    assert!(video.iter().any(|unit| unit.pts > unit.dts));
+    assert!(video.windows(2).all(|pair| pair[0].dts < pair[1].dts));
+}
+
+#[test]
+fn timestamps_go_on_over_the_wrap() {
+    let found = check("ptswrap_180p30.ts");
+    for unit in found.units.iter().filter(|unit| unit.dts.ticks < 1 << 32) {
+        panic!(
+            "{} {} is before the wrap by a whole wrap",
+            unit.codec, unit.dts.ticks
+        );
+    }
+    for track in [0x100, 0x101] {
+        let units = found.track(track);
+        assert!(units.windows(2).all(|pair| pair[0].dts < pair[1].dts));
+        assert!(units.iter().any(|unit| unit.dts.ticks >= 1 << 33));
+    }
+}
+
+#[test]
+fn cropping_and_no_audio() {
+    check("crop_854x482_videoonly.ts");
+}
+
+#[test]
+fn mono_at_another_rate() {
+    check("portrait_360x640_aac44k_mono.ts");
+}
+
+#[test]
+fn audio_alone_with_several_packets_in_each_pes_packet() {
+    check("audioonly_opus.ts");
+}
+
+#[test]
+fn a_change_of_size_is_announced_before_its_first_picture() {
+    let found = check("reschange_360p_to_240p.ts");
+    let StreamParams::Video(video) = &found.streams[0].params else {
+        panic!("no video parameters")
+    };
+    assert_eq!((video.width, video.height), (320, 240));
+    // From the table, from the first set, from the second.
+    assert_eq!(found.announcements, 3);
+}
+
+#[test]
+fn variable_frame_rate() {
+    check("vfr_240p.ts");
+}
+
+#[test]
+fn what_the_cpu_cannot_decode_is_demuxed_all_the_same() {
+    check("interlaced_576i.ts");
+    check("h264_high10_240p25.ts");
+    check("hevc_240p25.ts");
+}
+
+#[test]
+fn how_a_stream_is_cut_does_not_matter() {
+    let stream = clip_bytes("bframes_360p30_high_aac.ts");
+    let whole = demux(&stream);
+    for size in [1, 7, 187, 188, 189, 1_316, 65_536] {
+        let pieces = demux_pieces(stream.chunks(size));
+        assert_eq!(pieces.units.len(), whole.units.len(), "pieces of {size}");
+        for (got, wanted) in pieces.units.iter().zip(&whole.units) {
+            assert_eq!(
+                (got.track, got.pts, got.dts),
+                (wanted.track, wanted.pts, wanted.dts)
+            );
+            assert!(got.data == wanted.data && got.flags == wanted.flags);
+        }
+    }
+}
