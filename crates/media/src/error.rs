@@ -80,6 +80,20 @@ pub enum FrameError {
         /// Rows.
         height: usize,
     },
+    /// The frame is not of the size that the encoder was opened for.
+    #[error(
+        "it is {width}×{height}, the encoder was opened for {expected_width}×{expected_height}"
+    )]
+    OtherSize {
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// Columns expected.
+        expected_width: usize,
+        /// Rows expected.
+        expected_height: usize,
+    },
     /// Only 1 (gray), 3 (RGB) and 4 (RGB and an ignored alpha) channels have a meaning.
     #[error("a frame takes tensors of 1, 3 or 4 channels, got {0}")]
     Channels(usize),

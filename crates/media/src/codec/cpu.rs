@@ -1,8 +1,7 @@
 //! The CPU's codecs as a [`Backend`].
 
-use crate::access_unit::Codec;
 use crate::backend::{Backend, BackendDescription};
-use crate::codec::openh264::{self, H264Decoder};
+use crate::codec::openh264::{self, H264Decoder, H264Encoder};
 use crate::coder::{VideoDecoder, VideoEncoder, VideoEncoderSettings};
 use crate::error::Unsupported;
 use crate::frame::FramePool;
@@ -28,7 +27,7 @@ impl Backend for CpuBackend {
         BackendDescription {
             name: "cpu".into(),
             decoder: openh264::title(),
-            encoder: "none".into(),
+            encoder: openh264::title(),
             warnings: openh264::slow_build_warning().into_iter().collect(),
         }
     }
@@ -41,7 +40,7 @@ impl Backend for CpuBackend {
         Ok(Box::new(H264Decoder::open(params, pool)?))
     }
 
-    fn open_encoder(&self, _: &VideoEncoderSettings) -> Result<VideoEncoder, Unsupported> {
-        Err(Unsupported::new(Codec::H264, "no encoder is built in"))
+    fn open_encoder(&self, settings: &VideoEncoderSettings) -> Result<VideoEncoder, Unsupported> {
+        Ok(Box::new(H264Encoder::open(settings)?))
     }
 }

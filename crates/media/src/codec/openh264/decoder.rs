@@ -67,7 +67,7 @@ impl From<Failed> for Failure {
 impl From<SpsError> for Failure {
     fn from(error: SpsError) -> Self {
         match error {
-            SpsError::Damaged(what) => Self::Damaged(format!("sequence parameter set: {what}")),
+            SpsError::Damaged(error) => Self::Damaged(error.to_string()),
             SpsError::Unsupported(unsupported) => Self::Unsupported(unsupported),
         }
     }
@@ -102,10 +102,7 @@ impl H264Decoder {
             pool: pool.clone(),
             color: params.color,
             unit: CleanUnit::default(),
-            reorder: Reorder::new(match params.profile {
-                66 => Some(0),
-                _ => params.reorder,
-            }),
+            reorder: Reorder::new(depth(params)),
             ready: VecDeque::new(),
             parameter_sets: Vec::new(),
             waiting: true,
@@ -118,11 +115,14 @@ impl H264Decoder {
     /// Decodes `unit` and returns its picture; `None` when it holds none.
     fn decode(&mut self, unit: &AccessUnit) -> Result<Option<PlanarImage>, Failure> {
         self.unit.fill(&unit.data)?;
-        if self.unit.has_parameter_sets() {
-            self.unit.keep_parameter_sets(&mut self.parameter_sets);
-        } else if self.waiting {
+        if let Some(sps) = self.unit.sps() {
+            let params = sps.video_params();
+            self.color = params.color;
+            self.reorder.set_depth(depth(&params));
+        } else if self.waiting && !self.parameter_sets.is_empty() {
             self.raw.feed(&self.parameter_sets);
         }
+        self.unit.keep_parameter_sets(&mut self.parameter_sets);
         if unit.flags.damaged {
             return Err(Failure::Damaged("bytes of it are missing".into()));
         }
@@ -299,6 +299,15 @@ impl Decoder for H264Decoder {
             backend: NAME,
             detail: failed.to_string(),
         })
+    }
+}
+
+/// How many pictures the stream reorders by at most, where that is known.
+fn depth(params: &VideoParams) -> Option<u32> {
+    match params.profile {
+        // Baseline has no B slices, and nothing else is reordered by anybody.
+        66 => Some(0),
+        _ => params.reorder,
     }
 }
 

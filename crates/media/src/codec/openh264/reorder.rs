@@ -13,8 +13,8 @@ const MAX_DEPTH: usize = 16;
 /// A picture is due when its unit's decoding time has come: whatever is decoded later is shown
 /// later still (ISO/IEC 13818-1, 2.7.5). So a stream without reordering, whose two times are
 /// equal, is never held back. Where the stream states how far it reorders, no more than that is
-/// held. Where its decoding times are wrong, the first picture that comes too late is lost and
-/// the depth grows by one.
+/// held. Where either is wrong, the first picture that comes too late is lost and the depth grows
+/// by one.
 #[derive(Debug)]
 pub(super) struct Reorder {
     /// Sorted by presentation time.
@@ -33,14 +33,20 @@ pub(super) struct TooLate;
 impl Reorder {
     /// `depth`: how many pictures the stream holds back at most, where it says so.
     pub(super) fn new(depth: Option<u32>) -> Self {
-        Self {
+        let mut reorder = Self {
             held: VecDeque::new(),
-            most: depth.map_or(MAX_DEPTH, |depth| {
-                usize::try_from(depth).map_or(MAX_DEPTH, |depth| depth.min(MAX_DEPTH))
-            }),
+            most: MAX_DEPTH,
             least: 0,
             last: None,
-        }
+        };
+        reorder.set_depth(depth);
+        reorder
+    }
+
+    /// The stream says anew how many pictures it holds back at most.
+    pub(super) fn set_depth(&mut self, depth: Option<u32>) {
+        let most = depth.and_then(|depth| usize::try_from(depth).ok());
+        self.most = most.unwrap_or(MAX_DEPTH).clamp(self.least, MAX_DEPTH);
     }
 
     /// Takes the picture of the unit that is decoded at `decoded`, and moves what is due to `out`.
@@ -51,7 +57,8 @@ impl Reorder {
         out: &mut VecDeque<VideoFrame>,
     ) -> Result<(), TooLate> {
         if self.last.is_some_and(|last| frame.pts() < last) {
-            self.least = (self.least + 1).min(self.most);
+            self.least = (self.least + 1).min(MAX_DEPTH);
+            self.most = self.most.max(self.least);
             return Err(TooLate);
         }
         let at = self.held.partition_point(|held| held.pts() <= frame.pts());

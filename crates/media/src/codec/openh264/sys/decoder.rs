@@ -1,10 +1,4 @@
-//! The calls into OpenH264, a C++ library, made safe: the only unsafe code of the CPU codecs.
-//!
-//! What the library does not check, this module does: sizes, strides and pointers of the pictures
-//! it hands out, lengths of what it is given. Two things are the caller's: sequence parameter sets
-//! must have gone through [`sps`](super::sps) first (the library adds up cropping offsets without
-//! looking for overflow and would point outside its picture), and a unit is at most
-//! [`MAX_UNIT_BYTES`] long.
+//! The decoder's calls.
 
 use std::ffi::{c_int, c_long, c_uchar, c_void};
 use std::fmt;
@@ -15,83 +9,25 @@ use std::slice;
 use openh264_sys2 as sys;
 use sys::source::APILoader;
 
+use super::{Failed, check};
+
 /// Longest access unit that the decoder takes (`MAX_ACCESS_UNIT_CAPACITY`): one more byte and it
 /// forgets its parameter sets.
-pub(super) const MAX_UNIT_BYTES: usize = 7_077_888;
+pub(in crate::codec::openh264) const MAX_UNIT_BYTES: usize = 7_077_888;
 
 /// Longest side of a coded picture that is believed: that of level 6.2, as for all frames.
 const MAX_SIDE: c_int = crate::frame::MAX_SIDE as c_int;
 
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-unsafe extern "C" {
-    /// Features of the CPU that the library's assembler code may use; 0 when it was built
-    /// without assembler. Defined in `codec/common/src/cpu.cpp` with C linkage.
-    fn WelsCPUFeatureDetect(cores: *mut c_int) -> u32;
-}
-
-/// Whether the library was built with its assembler code, two to three times as fast.
-///
-/// It is asked which instructions it may use: a build without assembler answers "none". This
-/// holds for the library that is linked in, however and wherever that was built.
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-pub(super) fn has_assembler() -> bool {
-    let mut cores = 0;
-    // SAFETY: the function writes one int through the pointer, or nothing, and has no state.
-    unsafe { WelsCPUFeatureDetect(&raw mut cores) != 0 }
-}
-
-/// Elsewhere the compiler assembles what there is: no other tool can be missing.
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
-pub(super) fn has_assembler() -> bool {
-    true
-}
-
-/// Version of the library, such as `2.6.0`.
-pub(super) fn version() -> String {
-    let mut version = sys::OpenH264Version::default();
-    // SAFETY: the function fills in the struct it is given.
-    unsafe { APILoader::WelsGetCodecVersionEx(&raw mut version) };
-    let sys::OpenH264Version {
-        uMajor,
-        uMinor,
-        uRevision,
-        ..
-    } = version;
-    format!("{uMajor}.{uMinor}.{uRevision}")
-}
-
-/// A call failed with this code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Failed {
-    /// Which call.
-    pub(super) call: &'static str,
-    /// What it returned.
-    pub(super) code: c_long,
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} returned {:#x}", self.call, self.code)
-    }
-}
-
-fn check(call: &'static str, code: impl Into<c_long>) -> Result<(), Failed> {
-    match code.into() {
-        0 => Ok(()),
-        code => Err(Failed { call, code }),
-    }
-}
-
 /// What the decoder says after a call: a set of `DECODING_STATE` flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct State(c_int);
+pub(in crate::codec::openh264) struct State(c_int);
 
 impl State {
     /// Nothing was wrong.
-    pub(super) const OK: Self = Self(sys::dsErrorFree);
+    pub(in crate::codec::openh264) const OK: Self = Self(sys::dsErrorFree);
 
     /// The flags of both.
-    pub(super) fn and(self, other: Self) -> Self {
+    pub(in crate::codec::openh264) fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
@@ -129,11 +65,11 @@ impl fmt::Display for State {
 }
 
 /// A decoded picture in the decoder's own memory, cropped, I420.
-pub(super) struct Picture<'decoder> {
+pub(in crate::codec::openh264) struct Picture<'decoder> {
     /// Columns of luma.
-    pub(super) width: usize,
+    pub(in crate::codec::openh264) width: usize,
     /// Rows of luma.
-    pub(super) height: usize,
+    pub(in crate::codec::openh264) height: usize,
     planes: [NonNull<u8>; 3],
     strides: [usize; 2],
     decoder: PhantomData<&'decoder RawDecoder>,
@@ -141,7 +77,7 @@ pub(super) struct Picture<'decoder> {
 
 impl Picture<'_> {
     /// Rows of plane 0, 1 or 2 (Y, U, V), each as long as the plane is wide.
-    pub(super) fn rows(&self, plane: usize) -> impl Iterator<Item = &[u8]> {
+    pub(in crate::codec::openh264) fn rows(&self, plane: usize) -> impl Iterator<Item = &[u8]> {
         let (width, height, stride) = match plane {
             0 => (self.width, self.height, self.strides[0]),
             _ => (
@@ -163,7 +99,7 @@ impl Picture<'_> {
 }
 
 /// The decoder: one thread, no error concealment, no log on standard error.
-pub(super) struct RawDecoder {
+pub(in crate::codec::openh264) struct RawDecoder {
     codec: NonNull<sys::ISVCDecoder>,
 }
 
@@ -174,7 +110,7 @@ unsafe impl Send for RawDecoder {}
 
 impl RawDecoder {
     /// An instance that is ready for its first unit.
-    pub(super) fn new() -> Result<Self, Failed> {
+    pub(in crate::codec::openh264) fn new() -> Result<Self, Failed> {
         let mut codec = ptr::null_mut();
         // SAFETY: the function writes a pointer to a new instance, or returns an error.
         check("WelsCreateDecoder", unsafe {
@@ -235,7 +171,7 @@ impl RawDecoder {
     /// to an access unit before it.
     ///
     /// Nothing is decoded when `unit` is longer than [`MAX_UNIT_BYTES`].
-    pub(super) fn feed(&mut self, unit: &[u8]) -> (State, Option<Picture<'_>>) {
+    pub(in crate::codec::openh264) fn feed(&mut self, unit: &[u8]) -> (State, Option<Picture<'_>>) {
         match c_int::try_from(unit.len()) {
             Ok(len) if (1..=MAX_UNIT_BYTES).contains(&unit.len()) => {
                 self.decode(unit.as_ptr(), len)
@@ -246,7 +182,7 @@ impl RawDecoder {
 
     /// Says that the access unit is complete: its picture is decoded now rather than when the
     /// next unit starts.
-    pub(super) fn finish_unit(&mut self) -> (State, Option<Picture<'_>>) {
+    pub(in crate::codec::openh264) fn finish_unit(&mut self) -> (State, Option<Picture<'_>>) {
         self.decode(ptr::null(), 0)
     }
 

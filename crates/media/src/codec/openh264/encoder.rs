@@ -1,0 +1,224 @@
+//! H.264 encoding: frames in, access units out, one for one.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::NAME;
+use super::source::even_i420;
+use super::sps;
+use super::sys::{Failed, Layout, RawEncoder, Source};
+use crate::access_unit::{AccessUnit, Codec, TrackId, UnitFlags};
+use crate::coder::{Encoder, VideoEncoderSettings};
+use crate::convert;
+use crate::error::{CodecError, FrameError, Unsupported};
+use crate::frame::{Image, PixelFormat, PlanarImage, VideoFrame};
+use crate::h264::NalKind;
+use crate::h264::annexb::{START_CODE, nal_units};
+use crate::time::Timestamp;
+
+/// Sides that OpenH264 encodes.
+const MIN_SIDE: u32 = 16;
+/// Macroblocks of a picture of level 5.2, its largest.
+const MAX_MACROBLOCKS: u32 = 36_864;
+/// Threads that OpenH264 uses at most.
+const MAX_THREADS: u8 = 4;
+/// Milliseconds, which the rate control counts in.
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// An H.264 encoder over OpenH264.
+///
+/// What comes out: Main profile (CABAC, one reference picture, no B pictures), the Annex B bytes
+/// of one access unit for each frame, at once. Units carry parameter sets before each keyframe
+/// and no access unit delimiters: those are the transport stream muxer's to add. Keyframes are
+/// IDR pictures. They come when [`VideoEncoderSettings::gop`] of presentation time has passed,
+/// when asked for, and when time jumps back.
+pub(crate) struct H264Encoder {
+    raw: RawEncoder,
+    settings: VideoEncoderSettings,
+    ready: VecDeque<AccessUnit>,
+    /// Time of the first frame.
+    start: Option<Timestamp>,
+    /// Time of the last keyframe.
+    keyframe: Option<Timestamp>,
+    forced: bool,
+}
+
+impl H264Encoder {
+    /// An encoder with these settings.
+    ///
+    /// # Errors
+    /// [`Unsupported`] for sizes and rates that OpenH264 does not encode.
+    pub(crate) fn open(settings: &VideoEncoderSettings) -> Result<Self, Unsupported> {
+        let unsupported = |reason: String| Unsupported::new(Codec::H264, reason);
+        let side = |value: u32| u16::try_from(value.next_multiple_of(2)).ok();
+        let macroblocks =
+            u64::from(settings.width.div_ceil(16)) * u64::from(settings.height.div_ceil(16));
+        let size = match (side(settings.width), side(settings.height)) {
+            (Some(width), Some(height))
+                if settings.width.min(settings.height) >= MIN_SIDE
+                    && macroblocks <= u64::from(MAX_MACROBLOCKS) =>
+            {
+                Some((width, height))
+            }
+            _ => None,
+        };
+        let (width, height) = size.ok_or_else(|| {
+            unsupported(format!(
+                "the picture is {}×{}, OpenH264 encodes sides from {MIN_SIDE} up and at most \
+                 {MAX_MACROBLOCKS} macroblocks of 16×16",
+                settings.width, settings.height
+            ))
+        })?;
+        let bitrate = i32::try_from(settings.bitrate)
+            .ok()
+            .filter(|&rate| rate > 0);
+        let mut layout = Layout {
+            width,
+            height,
+            bitrate: bitrate.ok_or_else(|| {
+                unsupported(format!("the bit rate is {} bit/s", settings.bitrate))
+            })?,
+            frame_rate: settings.frame_rate.as_f64() as f32,
+            slices: settings.threads.clamp(1, MAX_THREADS),
+        };
+        // Small pictures cannot be cut into as many slices.
+        let mut raw = RawEncoder::new(layout);
+        while raw.is_err() && layout.slices > 1 {
+            layout.slices -= 1;
+            raw = RawEncoder::new(layout);
+        }
+        let raw = raw.map_err(|failed| unsupported(failed.to_string()))?;
+        Ok(Self {
+            raw,
+            settings: settings.clone(),
+            ready: VecDeque::new(),
+            start: None,
+            keyframe: None,
+            forced: false,
+        })
+    }
+
+    /// The frame's pixels as the library takes them.
+    fn picture(&self, frame: &VideoFrame) -> Result<PlanarImage, FrameError> {
+        let pool = frame.pool();
+        let (width, height) = (frame.width(), frame.height());
+        let expected = (self.settings.width as usize, self.settings.height as usize);
+        if (width, height) != expected {
+            return Err(FrameError::OtherSize {
+                width,
+                height,
+                expected_width: expected.0,
+                expected_height: expected.1,
+            });
+        }
+        let planar = match frame.image() {
+            Image::Planar(image) => image.clone(),
+            Image::Tensor(tensor) => {
+                convert::tensor_to_planar(tensor, PixelFormat::I420, self.settings.color, pool)?
+            }
+            Image::Device(image) => {
+                return Err(FrameError::OnDevice {
+                    device: image.device().to_owned(),
+                });
+            }
+        };
+        even_i420(planar, &pool.bytes)
+    }
+
+    /// Whether the frame shown at `pts` is to be a keyframe.
+    fn is_due(&self, pts: Timestamp) -> bool {
+        let since = self.keyframe.and_then(|keyframe| pts.since(keyframe));
+        self.forced || since.is_none_or(|since| since >= self.settings.gop)
+    }
+
+    fn broken(failed: Failed) -> CodecError {
+        CodecError::Broken {
+            backend: NAME,
+            detail: failed.to_string(),
+        }
+    }
+}
+
+impl Encoder for H264Encoder {
+    type Frame = VideoFrame;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn push(&mut self, frame: VideoFrame) -> Result<(), CodecError> {
+        let picture = self.picture(&frame)?;
+        let pts = frame.pts();
+        let start = *self.start.get_or_insert(pts);
+        let time = pts.since(start).unwrap_or_default();
+        let source = Source {
+            planes: [picture.plane(0), picture.plane(1), picture.plane(2)],
+            time_ms: i64::try_from(time.as_nanos() / MILLISECOND.as_nanos()).unwrap_or(i64::MAX),
+            keyframe: self.is_due(pts),
+        };
+        let mut data = Vec::new();
+        let settings = &self.settings;
+        let keyframe = self
+            .raw
+            .encode(source, |nal| append(nal, settings, &mut data))
+            .map_err(Self::broken)?;
+        if data.is_empty() {
+            let detail = "it gave no bytes for a frame".to_owned();
+            return Err(CodecError::Broken {
+                backend: NAME,
+                detail,
+            });
+        }
+        if keyframe {
+            self.keyframe = Some(pts);
+            self.forced = false;
+        }
+        self.ready.push_back(AccessUnit {
+            track: TrackId(0),
+            codec: Codec::H264,
+            data: Bytes::from(data),
+            pts,
+            dts: pts,
+            keyframe,
+            flags: UnitFlags::default(),
+            received: frame.times().received,
+        });
+        Ok(())
+    }
+
+    fn pull(&mut self) -> Option<AccessUnit> {
+        self.ready.pop_front()
+    }
+
+    fn flush(&mut self) -> Result<(), CodecError> {
+        // Every unit is out already. What comes next is another stream.
+        self.forced = true;
+        Ok(())
+    }
+
+    fn force_keyframe(&mut self) {
+        self.forced = true;
+    }
+}
+
+/// Appends a NAL unit with its start code to `unit`; a sequence parameter set with what the
+/// library leaves out of it.
+fn append(nal: &[u8], settings: &VideoEncoderSettings, unit: &mut Vec<u8>) {
+    for parsed in nal_units(nal) {
+        let start = unit.len();
+        unit.extend_from_slice(&START_CODE);
+        let rewritten = parsed.kind() == NalKind::SPS
+            && sps::from_encoder(parsed.bytes, settings, unit).is_ok();
+        if !rewritten {
+            // Valid without the additions, too.
+            unit.truncate(start);
+            unit.extend_from_slice(nal);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "encoder_test.rs"]
+mod tests;

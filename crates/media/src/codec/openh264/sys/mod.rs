@@ -1,0 +1,78 @@
+//! The calls into OpenH264, a C++ library, made safe: the only unsafe code of the CPU codecs.
+//!
+//! What the library does not check, this module does: sizes, strides and pointers of what it
+//! hands out, lengths of what it is given. One thing is the caller's: sequence parameter sets
+//! must have gone through [`sps`](super::sps) first (the library adds up cropping offsets without
+//! looking for overflow, and would point outside its picture).
+
+mod decoder;
+mod encoder;
+
+use std::ffi::{c_int, c_long};
+use std::fmt;
+
+use openh264_sys2 as sys;
+use sys::source::APILoader;
+
+pub(super) use decoder::{MAX_UNIT_BYTES, Picture, RawDecoder, State};
+pub(super) use encoder::{Layout, RawEncoder, Source};
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+unsafe extern "C" {
+    /// Features of the CPU that the library's assembler code may use; 0 when it was built
+    /// without assembler. Defined in `codec/common/src/cpu.cpp` with C linkage.
+    fn WelsCPUFeatureDetect(cores: *mut c_int) -> u32;
+}
+
+/// Whether the library was built with its assembler code, two to three times as fast.
+///
+/// It is asked which instructions it may use: a build without assembler answers "none". This
+/// holds for the library that is linked in, however and wherever that was built.
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+pub(super) fn has_assembler() -> bool {
+    let mut cores = 0;
+    // SAFETY: the function writes one int through the pointer, or nothing, and has no state.
+    unsafe { WelsCPUFeatureDetect(&raw mut cores) != 0 }
+}
+
+/// Elsewhere the compiler assembles what there is: no other tool can be missing.
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+pub(super) fn has_assembler() -> bool {
+    true
+}
+
+/// Version of the library, such as `2.6.0`.
+pub(super) fn version() -> String {
+    let mut version = sys::OpenH264Version::default();
+    // SAFETY: the function fills in the struct it is given.
+    unsafe { APILoader::WelsGetCodecVersionEx(&raw mut version) };
+    let sys::OpenH264Version {
+        uMajor,
+        uMinor,
+        uRevision,
+        ..
+    } = version;
+    format!("{uMajor}.{uMinor}.{uRevision}")
+}
+
+/// A call failed with this code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    /// Which call.
+    pub(super) call: &'static str,
+    /// What it returned.
+    pub(super) code: c_long,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} returned {:#x}", self.call, self.code)
+    }
+}
+
+fn check(call: &'static str, code: impl Into<c_long>) -> Result<(), Failed> {
+    match code.into() {
+        0 => Ok(()),
+        code => Err(Failed { call, code }),
+    }
+}
