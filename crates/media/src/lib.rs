@@ -21,7 +21,7 @@
 //! | [`audio`] | ADTS, Opus packets, resampling and mixing down |
 //! | [`convert`] | YUV ↔ RGB f32 and scaling |
 //! | [`codec`] | the CPU codecs |
-//! | [`mp4`] | reading MP4 files |
+//! | [`mp4`] | reading and writing MP4 files |
 
 #![deny(unsafe_code)]
 

@@ -11,5 +11,6 @@ mod resample;
 pub(crate) mod tone;
 
 pub use mix::downmix;
-pub use normalize::{Normalizer, OPUS_SAMPLE_RATE};
+pub use normalize::Normalizer;
+pub use opus::SAMPLE_RATE as OPUS_SAMPLE_RATE;
 pub use resample::{MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Resampler};

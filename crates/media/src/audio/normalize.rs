@@ -1,11 +1,8 @@
 //! Any sound to 48 kHz stereo or mono: mixing, then resampling.
 
-use super::{Resampler, downmix};
+use super::{OPUS_SAMPLE_RATE, Resampler, downmix};
 use crate::error::FrameError;
 use crate::frame::{AudioFrame, Pool};
-
-/// The rate that Opus works at, in Hz.
-pub const OPUS_SAMPLE_RATE: u32 = 48_000;
 
 /// Turns frames of any rate and 1 to 8 channels into frames of 48 kHz and one or two channels,
 /// with times in samples. The layout and the rate may change from frame to frame.
