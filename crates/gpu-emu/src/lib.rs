@@ -14,3 +14,5 @@ mod driver;
 #[cfg(target_os = "linux")]
 mod exports;
 pub mod ptx;
+#[cfg(target_os = "linux")]
+mod settings;

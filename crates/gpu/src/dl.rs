@@ -26,6 +26,13 @@ pub(crate) struct CuResult(pub(crate) c_int);
 impl CuResult {
     pub(crate) const SUCCESS: Self = Self(0);
     pub(crate) const NO_DEVICE: Self = Self(100);
+
+    /// Nothing on the device works after it, in the whole process: ECC and NVLink errors,
+    /// illegal and misaligned addresses, illegal instructions, timeouts, failed launches (CUDA
+    /// Driver API, `cudaError_enum`).
+    pub(crate) fn is_sticky(self) -> bool {
+        matches!(self.0, 214 | 220 | 700 | 702 | 710 | 714..=719)
+    }
 }
 
 /// `NVENCSTATUS`, open for the same reason.
@@ -37,6 +44,43 @@ pub(crate) struct EncStatus(pub(crate) u32);
 pub(crate) type CuDevice = c_int;
 /// `CUcontext`.
 pub(crate) type CuContext = *mut c_void;
+/// `CUmodule`.
+pub(crate) type CuModule = *mut c_void;
+/// `CUfunction`.
+pub(crate) type CuFunction = *mut c_void;
+/// `CUstream`.
+pub(crate) type CuStream = *mut c_void;
+/// `CUevent`.
+pub(crate) type CuEvent = *mut c_void;
+
+/// One side of a [`Copy2d`].
+#[repr(C)]
+pub(crate) struct Side {
+    pub(crate) x_bytes: usize,
+    pub(crate) y: usize,
+    pub(crate) memory: MemoryType,
+    pub(crate) host: *mut c_void,
+    pub(crate) device: u64,
+    pub(crate) array: *mut c_void,
+    pub(crate) pitch: usize,
+}
+
+/// `CUmemorytype`, as far as it is used.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum MemoryType {
+    Host = 1,
+    Device = 2,
+}
+
+/// `CUDA_MEMCPY2D`.
+#[repr(C)]
+pub(crate) struct Copy2d {
+    pub(crate) from: Side,
+    pub(crate) to: Side,
+    pub(crate) width_bytes: usize,
+    pub(crate) height: usize,
+}
 
 /// Declares a table of functions of one library and the way to it.
 macro_rules! library {
@@ -98,6 +142,23 @@ library! {
     "cuDevicePrimaryCtxRelease_v2" primary_ctx_release(CuDevice) -> CuResult;
     "cuCtxPushCurrent_v2" ctx_push_current(CuContext) -> CuResult;
     "cuCtxPopCurrent_v2" ctx_pop_current(*mut CuContext) -> CuResult;
+    "cuModuleLoadData" module_load_data(*mut CuModule, *const c_void) -> CuResult;
+    "cuModuleUnload" module_unload(CuModule) -> CuResult;
+    "cuModuleGetFunction" module_get_function(*mut CuFunction, CuModule, *const c_char) -> CuResult;
+    "cuMemAlloc_v2" mem_alloc(*mut u64, usize) -> CuResult;
+    "cuMemFree_v2" mem_free(u64) -> CuResult;
+    "cuMemcpy2DAsync_v2" memcpy_2d_async(*const Copy2d, CuStream) -> CuResult;
+    "cuStreamCreate" stream_create(*mut CuStream, c_uint) -> CuResult;
+    "cuStreamDestroy_v2" stream_destroy(CuStream) -> CuResult;
+    "cuStreamSynchronize" stream_synchronize(CuStream) -> CuResult;
+    "cuStreamWaitEvent" stream_wait_event(CuStream, CuEvent, c_uint) -> CuResult;
+    "cuEventCreate" event_create(*mut CuEvent, c_uint) -> CuResult;
+    "cuEventDestroy_v2" event_destroy(CuEvent) -> CuResult;
+    "cuEventRecord" event_record(CuEvent, CuStream) -> CuResult;
+    "cuEventSynchronize" event_synchronize(CuEvent) -> CuResult;
+    "cuLaunchKernel" launch_kernel(
+        CuFunction, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, CuStream,
+        *mut *mut c_void, *mut *mut c_void) -> CuResult;
 }
 
 library! {

@@ -1,9 +1,12 @@
 //! What can go wrong between here and the device.
 
 use thiserror::Error;
+use trickle_media::FrameError;
+
+use crate::kernels::CallError;
 
 /// A call to NVIDIA's libraries failed, or could not be made.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum GpuError {
     /// A library is not on this machine, or cannot be opened.
@@ -44,6 +47,30 @@ pub enum GpuError {
         /// What else the library said, with a separator before it; may be empty.
         detail: String,
     },
+    /// An earlier error made the device unusable for the rest of the process.
+    #[error("{device} is unusable until the process ends, since: {first}")]
+    Poisoned {
+        /// Backend name of the device.
+        device: String,
+        /// The error that did it.
+        first: String,
+    },
+    /// A kernel cannot be called so.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The picture is of a kind that the operation does not take.
+    #[error("{operation} takes {wanted}, not {got}")]
+    Kind {
+        /// What was to be done.
+        operation: &'static str,
+        /// Kinds it takes.
+        wanted: &'static str,
+        /// Kind it got.
+        got: String,
+    },
+    /// A size that no frame has.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
     /// The encoder's library speaks an older interface.
     #[error(
         "the driver's encoder interface is {major}.{minor}; {wanted_major}.{wanted_minor} is needed: the driver is too old"

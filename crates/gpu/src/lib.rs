@@ -5,14 +5,23 @@
 //!
 //! - [`probe()`] says which devices there are, what each can decode and encode, and why not;
 //! - [`device_loads`] gives their load and free memory;
+//! - [`Gpu`] is an opened device, [`Stream`] the order of work on it, [`CudaImage`] a picture in
+//!   its memory: uploads, conversion, resizing and overlays stay on the device, and only
+//!   [`VideoFrame::to_host`](trickle_media::VideoFrame::to_host) comes back from it;
 //! - [`kernels`] holds what runs on the device: conversion between NV12 and RGB f32, resizing and
 //!   overlays, as PTX text that any driver since CUDA 10 loads.
 
 #[cfg(target_os = "linux")]
 mod context;
 #[cfg(target_os = "linux")]
+mod convert;
+#[cfg(target_os = "linux")]
+mod device;
+#[cfg(target_os = "linux")]
 mod dl;
 mod error;
+#[cfg(target_os = "linux")]
+mod image;
 pub mod kernels;
 #[cfg(target_os = "linux")]
 mod monitor;
@@ -20,9 +29,21 @@ mod monitor;
 mod nvdec;
 #[cfg(target_os = "linux")]
 mod nvenc;
+#[cfg(target_os = "linux")]
+mod pool;
 mod probe;
+#[cfg(target_os = "linux")]
+mod stream;
 
+#[cfg(target_os = "linux")]
+pub use convert::Rgba;
+#[cfg(target_os = "linux")]
+pub use device::Gpu;
 pub use error::GpuError;
+#[cfg(target_os = "linux")]
+pub use image::{CudaImage, Layout};
 #[cfg(target_os = "linux")]
 pub use monitor::{DeviceLoad, device_loads};
 pub use probe::{CodecCaps, Coding, DeviceReport, MIN_COMPUTE, Report, probe};
+#[cfg(target_os = "linux")]
+pub use stream::Stream;

@@ -6,9 +6,16 @@ use std::ptr::{self, NonNull};
 
 use super::Status;
 use crate::ptx::{Fault, Memory};
+use crate::settings::setting;
 
-/// Bytes that one machine's device has.
-pub(crate) const TOTAL: usize = 1 << 30;
+/// Bytes that the device has.
+pub(crate) fn total() -> usize {
+    if setting("little-memory") {
+        16 << 20
+    } else {
+        1 << 30
+    }
+}
 
 /// What an access checks against, aligned as `cuMemAlloc` does.
 const ALIGN: usize = 256;
@@ -101,7 +108,7 @@ impl Allocations {
         if bytes == 0 {
             return Err(Status::INVALID_VALUE);
         }
-        if bytes > TOTAL - self.used {
+        if bytes > total() - self.used {
             return Err(Status::OUT_OF_MEMORY);
         }
         let block = Block::new(bytes)?;
@@ -120,7 +127,7 @@ impl Allocations {
 
     /// Bytes that nobody has.
     pub(crate) fn available(&self) -> usize {
-        TOTAL - self.used
+        total() - self.used
     }
 
     pub(crate) fn alive(&self) -> Vec<String> {

@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use context::{Context, push, with_stack};
-pub(crate) use memory::{Allocations, HostBytes};
+pub(crate) use memory::{Allocations, HostBytes, total as device_memory};
 pub(crate) use status::Status;
 pub(crate) use stream::{Streams, Until, Work};
 
@@ -44,11 +44,6 @@ pub(crate) struct Driver {
     /// The error that no call recovers from, once there is one.
     sticky: Option<Status>,
     last_handle: Handle,
-}
-
-/// Bytes of memory that the device has.
-pub(crate) fn device_memory() -> usize {
-    memory::TOTAL
 }
 
 static DRIVER: Mutex<Option<Driver>> = Mutex::new(None);

@@ -38,6 +38,8 @@ pub(crate) enum Work {
     Wait(Point),
     /// Nothing: a point that events refer to.
     Mark,
+    /// What a broken device does.
+    Fail(Status),
 }
 
 /// A place in a stream: everything before it is done when it is reached.
@@ -258,6 +260,7 @@ impl Work {
                 })
             }
             Self::Wait(_) | Self::Mark => Ok(()),
+            Self::Fail(status) => Err(status),
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::ffi::{c_char, c_int, c_uint};
 use std::ptr;
 
-use super::emulator::{COMPUTE, NAME, setting};
+use super::emulator::{COMPUTE, NAME};
 use super::pointer::{Out, Text};
 use crate::driver::{
     Handle, Status, call, call_in_context, device_memory, guarded, push, with_stack,
 };
 use crate::ptx::Module;
+use crate::settings::setting;
 
 #[unsafe(no_mangle)]
 extern "C" fn cuInit(flags: c_uint) -> c_int {
@@ -185,7 +186,8 @@ extern "C" fn cuCtxSetCurrent(context: Handle) -> c_int {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuCtxGetCurrent(context: Out<Handle>) -> c_int {
-    call(|_| {
+    // Like popping, it answers after a sticky error.
+    guarded(|_| {
         let current = with_stack(|stack| stack.last().copied().flatten());
         context.put(current.unwrap_or(0))
     })

@@ -6,6 +6,7 @@ use std::ptr;
 use super::pointer::Out;
 use crate::driver::{Handle, Status, Until, Work, call_in_context};
 use crate::ptx::{Launch, Order, Param};
+use crate::settings::setting;
 
 #[unsafe(no_mangle)]
 extern "C" fn cuStreamCreate(stream: Out<Handle>, flags: c_uint) -> c_int {
@@ -131,11 +132,15 @@ extern "C" fn cuLaunchKernel(
             (true, true) if kernel.param_bytes() == 0 => Vec::new(),
             _ => return Err(Status::INVALID_VALUE),
         };
-        let work = Work::Launch {
-            module: *module,
-            kernel: name.clone(),
-            launch,
-            params,
+        let work = if setting("kernels-fail") {
+            Work::Fail(Status::LAUNCH_FAILED)
+        } else {
+            Work::Launch {
+                module: *module,
+                kernel: name.clone(),
+                launch,
+                params,
+            }
         };
         driver.streams.push(stream, work)
     })

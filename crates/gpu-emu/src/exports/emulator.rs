@@ -1,4 +1,4 @@
-//! What only the emulator has: its name, its settings and its report of what is still alive.
+//! What only the emulator has: its name and its report of what is still alive.
 
 use std::ffi::c_char;
 
@@ -9,12 +9,6 @@ use crate::driver::guarded;
 pub(super) const NAME: &str = "trickle emulator (no hardware)";
 /// Compute capability.
 pub(super) const COMPUTE: (i32, i32) = (8, 6);
-
-/// Whether the environment variable `TRICKLE_EMULATOR`, words between commas, has this one.
-pub(super) fn setting(name: &str) -> bool {
-    std::env::var("TRICKLE_EMULATOR")
-        .is_ok_and(|settings| settings.split(',').any(|setting| setting == name))
-}
 
 /// Writes what is alive, or was when its context went, a line each; nothing, once a program has
 /// let go of everything.

@@ -9,9 +9,9 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI::{
     NV_ENCODE_API_FUNCTION_LIST_VER, NVENCAPI_VERSION, NVENCSTATUS,
 };
 
-use super::emulator::setting;
 use super::pointer::Out;
 use crate::driver::{Handle, call};
+use crate::settings::setting;
 
 const OK: NVENCSTATUS = NVENCSTATUS::NV_ENC_SUCCESS;
 

@@ -5,4 +5,6 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests may, like tests.
 
 mod emulated;
+mod faults;
+mod frames;
 mod probe;

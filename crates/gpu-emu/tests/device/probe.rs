@@ -140,7 +140,7 @@ fn a_driver_without_device_is_no_error() {
 fn a_machine_without_driver_is_told_what_is_missing() {
     let machine = Machine {
         libraries: &[],
-        settings: "",
+        ..MACHINE
     };
     machine.run(|| {
         let report = probe();

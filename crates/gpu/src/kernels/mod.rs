@@ -10,6 +10,8 @@
 mod call;
 mod view;
 
+use std::ffi::CStr;
+
 pub use call::{BLOCK, Call, CallError};
 pub use view::{Nv12View, OverlayView, TensorView, Window};
 
@@ -34,6 +36,15 @@ impl Module {
             Self::Convert => include_str!("convert.ptx"),
             Self::Resize => include_str!("resize.ptx"),
             Self::Overlay => include_str!("overlay.ptx"),
+        }
+    }
+
+    /// Names of its kernels.
+    pub const fn kernels(self) -> &'static [&'static CStr] {
+        match self {
+            Self::Convert => &[c"nv12_to_rgb", c"rgb_to_nv12"],
+            Self::Resize => &[c"nv12_to_rgb_resized", c"resize_nv12", c"resize_tensor"],
+            Self::Overlay => &[c"overlay_tensor", c"overlay_nv12"],
         }
     }
 }
