@@ -22,6 +22,7 @@
 //! | [`convert`] | YUV ↔ RGB f32 and scaling |
 //! | [`codec`] | the CPU codecs |
 //! | [`mp4`] | reading and writing MP4 files |
+//! | [`probe`] | what a stream is, and what is wrong with it |
 
 #![deny(unsafe_code)]
 
@@ -36,6 +37,7 @@ pub mod error;
 pub mod frame;
 pub mod h264;
 pub mod mp4;
+pub mod probe;
 pub mod stream;
 pub mod time;
 pub mod ts;
