@@ -1,0 +1,54 @@
+//! Matching output to input, and percentiles.
+
+use super::*;
+use proptest::prelude::*;
+
+const FRAME: i64 = 3000;
+
+fn input(index: u64) -> i64 {
+    index as i64 * FRAME + jitter(index)
+}
+
+proptest! {
+    #[test]
+    fn frames_are_matched_under_any_offset_with_frames_missing(
+        offset in -(1i64 << 33)..(1i64 << 33),
+        skipped in 0u64..40,
+        keep in 1u64..4,
+    ) {
+        let start = Instant::now();
+        let at = |index: u64| start + Duration::from_millis(33 * index);
+        let mut meter = LatencyMeter::default();
+        for index in 0..100 {
+            meter.sent(input(index), at(index));
+        }
+        for index in (skipped..100).step_by(keep as usize) {
+            let out = at(index) + Duration::from_millis(7);
+            meter.received(input(index) + offset, out);
+        }
+        meter.finish();
+        prop_assert_eq!(meter.offset(), Some(offset));
+        prop_assert_eq!(meter.unmatched(), 0);
+        prop_assert!(meter.latencies().iter().all(|took| *took == Duration::from_millis(7)));
+    }
+}
+
+#[test]
+fn frames_that_nobody_sent_are_counted() {
+    let now = Instant::now();
+    let mut meter = LatencyMeter::default();
+    for index in 0..20 {
+        meter.sent(input(index), now);
+        meter.received(input(index), now);
+    }
+    meter.received(input(20), now);
+    assert_eq!((meter.latencies().len(), meter.unmatched()), (20, 1));
+}
+
+#[test]
+fn percentiles_are_values_that_were_measured() {
+    let spread = Spread::of(&(1..=100).map(Duration::from_millis).collect::<Vec<_>>());
+    assert_eq!((spread.p50, spread.p90, spread.p99, spread.max), (50.0, 90.0, 99.0, 100.0));
+    assert_eq!(Spread::of(&[Duration::from_millis(4)]).p99, 4.0);
+    assert_eq!(Spread::of(&[]), Spread::default());
+}

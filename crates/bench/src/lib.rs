@@ -1,0 +1,6 @@
+//! Measures a trickle worker from outside.
+
+#![forbid(unsafe_code)]
+
+pub mod latency;
+pub mod usage;
