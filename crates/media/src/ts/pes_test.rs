@@ -61,14 +61,13 @@ proptest! {
     ) {
         let dts = pts.saturating_sub(delay);
         let mut out = BytesMut::new();
-        write_header(StreamId::AUDIO, pts, dts, payload_len, &mut out);
-        prop_assert_eq!(out.len(), written_len(pts, dts));
+        let stated = write_header(StreamId::AUDIO, pts, dts, payload_len, &mut out);
+        prop_assert_eq!(stated, out.len() - 6 + payload_len <= 0xffff);
         let header = PesHeader::parse(&out).unwrap().unwrap();
         let wrap = |time: i64| time.rem_euclid(1 << TIMESTAMP_BITS) as u64;
         prop_assert_eq!(header.pts, Some(wrap(pts)));
         prop_assert_eq!(header.dts.or(header.pts), Some(wrap(dts)));
         prop_assert_eq!(header.header_len, out.len());
-        let stated = out.len() - 6 + payload_len <= 0xffff;
         prop_assert_eq!(header.payload_len, stated.then_some(payload_len));
     }
 

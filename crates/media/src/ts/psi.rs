@@ -353,15 +353,15 @@ const TEXT_IS_UTF8: u8 = 0x15;
 
 /// A PAT of one program.
 pub(super) fn write_pat(pmt: Pid) -> Vec<u8> {
-    section(TableId::PAT, TRANSPORT_STREAM_ID, 0xb0, |out| {
+    section(TableId::PAT, TRANSPORT_STREAM_ID, 0, 0xb0, |out| {
         out.put_u16(PROGRAM_NUMBER);
         out.put_u16(0xe000 | pmt.0);
     })
 }
 
-/// A PMT of these streams.
-pub(super) fn write_pmt(pcr_pid: Pid, streams: &[PmtStream]) -> Vec<u8> {
-    section(TableId::PMT, PROGRAM_NUMBER, 0xb0, |out| {
+/// A PMT of these streams, of this version (0 to 31).
+pub(super) fn write_pmt(version: u8, pcr_pid: Pid, streams: &[PmtStream]) -> Vec<u8> {
+    section(TableId::PMT, PROGRAM_NUMBER, version, 0xb0, |out| {
         out.put_u16(0xe000 | pcr_pid.0);
         out.put_u16(0xf000);
         for stream in streams {
@@ -375,7 +375,7 @@ pub(super) fn write_pmt(pcr_pid: Pid, streams: &[PmtStream]) -> Vec<u8> {
 
 /// An SDT that names the program.
 pub(super) fn write_sdt(service: &str) -> Vec<u8> {
-    section(TableId::SDT, TRANSPORT_STREAM_ID, 0xf0, |out| {
+    section(TableId::SDT, TRANSPORT_STREAM_ID, 0, 0xf0, |out| {
         out.put_u16(PRIVATE_NETWORK);
         out.put_u8(0xff);
         out.put_u16(PROGRAM_NUMBER);
@@ -402,6 +402,19 @@ pub(super) fn opus_descriptors(channel_code: u8) -> Vec<u8> {
     descriptors
 }
 
+/// An ISO 639 language descriptor (2.6.18): none for what is not a language of three letters.
+pub(super) fn language_descriptor(language: &str) -> Vec<u8> {
+    let letters = language.as_bytes();
+    if letters.len() != 3 || !letters.iter().all(u8::is_ascii_alphabetic) {
+        return Vec::new();
+    }
+    let mut descriptor = vec![tag::LANGUAGE, 4];
+    descriptor.extend(letters);
+    // Audio type: undefined.
+    descriptor.push(0);
+    descriptor
+}
+
 /// A registration descriptor (2.6.8).
 pub(super) fn registration_descriptor(format: [u8; 4]) -> Vec<u8> {
     let mut descriptor = vec![tag::REGISTRATION, 4];
@@ -410,12 +423,18 @@ pub(super) fn registration_descriptor(format: [u8; 4]) -> Vec<u8> {
 }
 
 /// `flags`: section_syntax_indicator and the reserved bits beside the length.
-fn section(table: TableId, id: u16, flags: u8, fields: impl FnOnce(&mut BytesMut)) -> Vec<u8> {
+fn section(
+    table: TableId,
+    id: u16,
+    version: u8,
+    flags: u8,
+    fields: impl FnOnce(&mut BytesMut),
+) -> Vec<u8> {
     let mut out = BytesMut::with_capacity(MAX_SECTION_LEN);
     out.put_slice(&[table.0, flags, 0]);
     out.put_u16(id);
-    // Version 0, valid now; section 0 of 0.
-    out.put_slice(&[0xc1, 0, 0]);
+    // Reserved bits, version, valid now; section 0 of 0.
+    out.put_slice(&[0xc1 | (version & 0x1f) << 1, 0, 0]);
     fields(&mut out);
     let length = (out.len() + CRC_LEN - SECTION_HEAD) as u16;
     let [high, low] = length.to_be_bytes();

@@ -73,7 +73,7 @@ fn tables_written_here_are_read_here() {
             descriptors: opus_descriptors(2),
         },
     ];
-    let pmt = parse_pmt(&write_pmt(Pid(0x100), &streams)).unwrap();
+    let pmt = parse_pmt(&write_pmt(0, Pid(0x100), &streams)).unwrap();
     assert_eq!(pmt.streams, streams);
     let programs = parse_pat(&write_pat(Pid(0x1000))).unwrap();
     assert_eq!(
@@ -85,7 +85,7 @@ fn tables_written_here_are_read_here() {
     );
     for section in [
         write_pat(Pid(0x1000)),
-        write_pmt(Pid(0x100), &streams),
+        write_pmt(0, Pid(0x100), &streams),
         write_sdt("ü"),
     ] {
         assert_eq!(crc32(&section), 0);
@@ -150,7 +150,7 @@ proptest! {
             pid: Pid(0x100 + at),
             descriptors: vec![0x0a, 4, b'd', b'e', b'u', 0],
         }).collect();
-        let pmt = write_pmt(Pid(0x100), &streams);
+        let pmt = write_pmt(0, Pid(0x100), &streams);
         let mut payload = vec![0];
         payload.extend(&pmt);
         let mut assembler = SectionAssembler::default();
