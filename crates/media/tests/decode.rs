@@ -1,0 +1,382 @@
+//! The CPU's H.264 decoder on the clips: pictures and times as ffmpeg gives them (figures in
+//! `testdata/figures`), and what becomes of damage.
+
+use proptest::prelude::*;
+use serde_json::Value;
+use trickle_media::codec::CpuBackend;
+use trickle_media::coder::VideoDecoder;
+use trickle_media::error::CodecError;
+use trickle_media::frame::{FramePool, Image};
+use trickle_media::stream::StreamParams;
+use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
+use trickle_media::{AccessUnit, Backend, MediaKind, Unsupported, VideoFrame, VideoParams};
+use trickle_testkit::clip_bytes;
+
+/// The video of a clip.
+struct Clip {
+    params: VideoParams,
+    units: Vec<AccessUnit>,
+}
+
+impl Clip {
+    fn read(name: &str) -> Self {
+        let mut demuxer = Demuxer::new(DemuxOptions::default());
+        demuxer.push(&clip_bytes(name), None);
+        demuxer.finish();
+        let (mut params, mut units) = (None, Vec::new());
+        while let Some(event) = demuxer.next_event() {
+            match event {
+                DemuxEvent::Streams(streams) => {
+                    let found = streams.into_iter().find_map(|stream| match stream.params {
+                        StreamParams::Video(params) => Some(params),
+                        _ => None,
+                    });
+                    params = params.or(found);
+                }
+                DemuxEvent::Unit(unit) if unit.codec.kind() == MediaKind::Video => {
+                    units.push(unit);
+                }
+                _ => {}
+            }
+        }
+        Self {
+            params: params.expect("a video stream"),
+            units,
+        }
+    }
+
+    fn open(&self) -> Result<VideoDecoder, Unsupported> {
+        CpuBackend::new().open_decoder(&self.params, &FramePool::new())
+    }
+
+    fn decode(&self) -> Vec<Shown> {
+        decode(&mut self.open().unwrap(), &self.units).shown
+    }
+}
+
+/// One picture that came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shown {
+    pts: i64,
+    size: (usize, usize),
+    md5: String,
+}
+
+impl From<VideoFrame> for Shown {
+    fn from(frame: VideoFrame) -> Self {
+        let Image::Planar(image) = frame.image() else {
+            panic!("{:?}", frame.image())
+        };
+        Self {
+            pts: frame.pts().ticks,
+            size: (frame.width(), frame.height()),
+            md5: format!("{:x}", md5::compute(image.as_bytes())),
+        }
+    }
+}
+
+impl Shown {
+    /// As in the figures.
+    fn wrapped(self) -> (i64, String) {
+        (wrapped(self.pts), self.md5)
+    }
+}
+
+fn wrapped(pts: i64) -> i64 {
+    pts.rem_euclid(1 << 33)
+}
+
+#[derive(Default)]
+struct Decoded {
+    shown: Vec<Shown>,
+    errors: Vec<(usize, CodecError)>,
+    /// Most pictures that were ever held back.
+    lag: usize,
+}
+
+fn decode(decoder: &mut VideoDecoder, units: &[AccessUnit]) -> Decoded {
+    let mut decoded = Decoded::default();
+    for (index, unit) in units.iter().enumerate() {
+        if let Err(error) = decoder.push(unit) {
+            decoded.errors.push((index, error));
+        }
+        decoded
+            .shown
+            .extend(std::iter::from_fn(|| decoder.pull()).map(Shown::from));
+        let out = decoded.shown.len() + decoded.errors.len();
+        decoded.lag = decoded.lag.max((index + 1).saturating_sub(out));
+    }
+    decoder.flush().unwrap();
+    decoded
+        .shown
+        .extend(std::iter::from_fn(|| decoder.pull()).map(Shown::from));
+    decoded
+}
+
+/// Time and MD5 of each picture that ffmpeg shows. Times are modulo 2³³: ffmpeg does not unwrap.
+fn figures(name: &str) -> Vec<(i64, String)> {
+    let path = format!(
+        "{}/../../testdata/figures/{name}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let json: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let frames = &json["frames"];
+    let times = frames["pts"].as_array().unwrap().iter();
+    times
+        .zip(frames["md5"].as_array().unwrap())
+        .map(|(pts, md5)| {
+            (
+                wrapped(pts.as_i64().unwrap()),
+                md5.as_str().unwrap().to_owned(),
+            )
+        })
+        .collect()
+}
+
+/// Pictures and times equal ffmpeg's, and each picture comes out at the push of its unit.
+fn assert_exact(name: &str) {
+    let clip = Clip::read(name);
+    let decoded = decode(&mut clip.open().unwrap(), &clip.units);
+    assert!(decoded.errors.is_empty(), "{name}: {:?}", decoded.errors);
+    assert_eq!(decoded.lag, 0, "{name}");
+    let shown: Vec<_> = decoded.shown.into_iter().map(Shown::wrapped).collect();
+    let expected = figures(name);
+    assert_eq!(shown.len(), expected.len(), "{name}");
+    for (index, (shown, expected)) in shown.iter().zip(&expected).enumerate() {
+        assert_eq!(shown, expected, "{name}: picture {index}");
+    }
+}
+
+#[test]
+fn main_profile_is_exact_and_without_delay() {
+    assert_exact("bunny_720p25_main_aac51.ts");
+}
+
+#[test]
+fn what_a_gateway_sends_is_exact_and_without_delay() {
+    assert_exact("live_720p25_baseline_opus.ts");
+}
+
+#[test]
+fn cropping_portrait_and_variable_rate_are_exact() {
+    assert_exact("crop_854x482_videoonly.ts");
+    assert_exact("portrait_360x640_aac44k_mono.ts");
+    assert_exact("vfr_240p.ts");
+    assert_exact("ptswrap_180p30.ts");
+}
+
+#[test]
+fn a_change_of_size_changes_the_frames() {
+    assert_exact("reschange_360p_to_240p.ts");
+    let shown = Clip::read("reschange_360p_to_240p.ts").decode();
+    assert_eq!(shown.first().unwrap().size, (640, 360));
+    assert_eq!(shown.last().unwrap().size, (320, 240));
+}
+
+/// OpenH264 rounds some B pictures differently: those are known, each at 76 dB or more against
+/// ffmpeg's (`psnr` in the file), and every other picture is exact.
+#[test]
+fn b_pictures_come_in_display_order_and_close_to_exact() {
+    let name = "bframes_360p30_high_aac.ts";
+    let clip = Clip::read(name);
+    let decoded = decode(&mut clip.open().unwrap(), &clip.units);
+    assert!(decoded.errors.is_empty(), "{:?}", decoded.errors);
+    assert_eq!(decoded.lag, 2, "max_num_reorder_frames");
+    let known = figures("bframes_360p30_high_aac.openh264");
+    let expected = figures(name);
+    assert_eq!(decoded.shown.len(), expected.len());
+    for (shown, expected) in decoded.shown.into_iter().zip(expected) {
+        let shown = (shown.pts, shown.md5);
+        assert!(
+            shown == expected || known.contains(&shown),
+            "{shown:?}, {expected:?}"
+        );
+    }
+}
+
+#[test]
+fn streams_that_cannot_be_decoded_are_refused_with_what_and_why() {
+    for (name, why) in [
+        ("interlaced_576i.ts", "interlaced"),
+        ("h264_high10_240p25.ts", "10 bits per sample"),
+    ] {
+        match Clip::read(name).open() {
+            Ok(_) => panic!("{name} was taken"),
+            Err(error) => assert!(error.to_string().contains(why), "{name}: {error}"),
+        }
+    }
+}
+
+/// Where damage can be noticed it costs pictures, and never shows a wrong one.
+#[test]
+fn lost_packets_and_garbage_show_intact_pictures_only() {
+    let intact = figures("live_720p25_baseline_opus.ts");
+    for name in ["damaged_lost_packets.ts", "damaged_garbage_inside.ts"] {
+        for shown in decode_damaged(name) {
+            let shown = (shown.pts, shown.md5);
+            assert!(intact.contains(&shown), "{name}: {shown:?}");
+        }
+    }
+}
+
+/// A flipped bit can leave a valid stream of another picture; the rest is noticed.
+#[test]
+fn flipped_bits_are_survived() {
+    assert!(!decode_damaged("damaged_bitflips.ts").is_empty());
+}
+
+fn decode_damaged(name: &str) -> Vec<Shown> {
+    let clip = Clip::read(name);
+    let decoded = decode(&mut clip.open().unwrap(), &clip.units);
+    assert!(!decoded.errors.is_empty(), "{name}");
+    let out = decoded.shown.len() + decoded.errors.len();
+    assert_eq!(
+        out,
+        clip.units.len(),
+        "{name}: a picture or an error for each unit"
+    );
+    decoded.shown
+}
+
+/// The live clip at a size that is quick to decode: 150 pictures, a keyframe every 30.
+const SMALL: &str = "ptswrap_180p30.ts";
+
+fn keyframes(units: &[AccessUnit]) -> Vec<usize> {
+    let keyframes = units.iter().enumerate().filter(|(_, unit)| unit.keyframe);
+    keyframes.map(|(index, _)| index).collect()
+}
+
+/// `unit` with the second half of its bytes missing.
+fn cut(unit: &AccessUnit) -> AccessUnit {
+    let mut unit = unit.clone();
+    unit.data.truncate(unit.data.len() / 2);
+    unit
+}
+
+#[test]
+fn pictures_stop_at_damage_and_resume_at_the_next_keyframe() {
+    let mut clip = Clip::read(SMALL);
+    let intact = clip.decode();
+    let broken = 10;
+    let next = keyframes(&clip.units)
+        .into_iter()
+        .find(|&at| at > broken)
+        .unwrap();
+    clip.units[broken] = cut(&clip.units[broken]);
+    let decoded = decode(&mut clip.open().unwrap(), &clip.units);
+    assert_eq!(decoded.shown, [&intact[..broken], &intact[next..]].concat());
+    let errors: Vec<_> = decoded.errors.iter().map(|(index, _)| *index).collect();
+    assert!(errors.iter().copied().eq(broken..next), "{errors:?}");
+    let damaged = decoded
+        .errors
+        .iter()
+        .all(|(_, error)| matches!(error, CodecError::Damaged { .. }));
+    assert!(damaged, "{:?}", decoded.errors);
+}
+
+#[test]
+fn a_lost_unit_is_noticed() {
+    let mut clip = Clip::read(SMALL);
+    let intact = clip.decode();
+    let next = keyframes(&clip.units)
+        .into_iter()
+        .find(|&at| at > 10)
+        .unwrap();
+    clip.units.remove(10);
+    let decoded = decode(&mut clip.open().unwrap(), &clip.units);
+    assert_eq!(decoded.shown, [&intact[..10], &intact[next..]].concat());
+}
+
+#[test]
+fn a_unit_that_lost_packets_is_not_shown_even_where_it_could_be_decoded() {
+    let mut clip = Clip::read(SMALL);
+    clip.units[10].flags.damaged = true;
+    let decoded = decode(&mut clip.open().unwrap(), &clip.units);
+    assert_eq!(decoded.errors.first().map(|(index, _)| *index), Some(10));
+}
+
+#[test]
+fn a_unit_that_came_in_two_parts_costs_nothing() {
+    let clip = Clip::read(SMALL);
+    let intact = clip.decode();
+    for at in [0, 1, 10, keyframes(&clip.units)[1]] {
+        let mut units = clip.units.clone();
+        units[at].flags.replaces_previous = true;
+        units.insert(at, cut(&clip.units[at]));
+        let decoded = decode(&mut clip.open().unwrap(), &units);
+        assert!(decoded.shown == intact, "unit {at}");
+        assert_eq!(decoded.errors.len(), 1, "unit {at}: {:?}", decoded.errors);
+    }
+}
+
+#[test]
+fn a_picture_that_was_whole_already_is_not_shown_twice() {
+    let clip = Clip::read(SMALL);
+    let mut units = clip.units.clone();
+    let mut again = units[10].clone();
+    again.flags.replaces_previous = true;
+    units.insert(11, again);
+    let decoded = decode(&mut clip.open().unwrap(), &units);
+    assert!(decoded.errors.is_empty(), "{:?}", decoded.errors);
+    assert!(decoded.shown == clip.decode());
+}
+
+#[test]
+fn after_a_flush_decoding_starts_again_at_a_keyframe() {
+    let clip = Clip::read(SMALL);
+    let mut decoder = clip.open().unwrap();
+    let once = decode(&mut decoder, &clip.units).shown;
+    assert!(decode(&mut decoder, &clip.units).shown == once);
+}
+
+#[test]
+fn parameter_sets_that_came_once_serve_every_keyframe() {
+    let mut clip = Clip::read(SMALL);
+    let intact = clip.decode();
+    let second = keyframes(&clip.units)[1];
+    let unit = &mut clip.units[second];
+    let slice = trickle_media::h264::annexb::nal_units(&unit.data)
+        .find(|nal| nal.kind().is_slice())
+        .unwrap();
+    unit.data = unit.data.slice(slice.offset..);
+    clip.units[10] = cut(&clip.units[10]);
+    let decoded = decode(&mut clip.open().unwrap(), &clip.units);
+    assert_eq!(decoded.shown, [&intact[..10], &intact[second..]].concat());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 16,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Whatever happens to a stream's bytes, the decoder goes on, gives at most one picture for
+    /// each unit, and recovers.
+    #[test]
+    fn any_damage_is_survived(
+        damage in prop::collection::vec((0usize..40, any::<prop::sample::Index>(), any::<u8>()), 1..20),
+        cuts in prop::collection::vec((0usize..40, any::<prop::sample::Index>()), 0..4),
+    ) {
+        let clip = Clip::read(SMALL);
+        let mut units = clip.units.clone();
+        for (unit, at, mask) in damage {
+            let mut bytes = units[unit].data.to_vec();
+            let at = at.index(bytes.len());
+            bytes[at] ^= mask;
+            units[unit].data = bytes.into();
+        }
+        for (unit, at) in cuts {
+            let len = at.index(units[unit].data.len());
+            units[unit].data.truncate(len);
+        }
+        // As far as two pictures after the first keyframe behind the damage.
+        let recovered = keyframes(&clip.units).into_iter().find(|&at| at >= 40).unwrap();
+        units.truncate(recovered + 2);
+        let mut decoded = decode(&mut clip.open().unwrap(), &units);
+        prop_assert!(decoded.shown.len() + decoded.errors.len() <= units.len());
+        let tail = decoded.shown.split_off(decoded.shown.len().saturating_sub(2));
+        let tail: Vec<_> = tail.into_iter().map(Shown::wrapped).collect();
+        prop_assert_eq!(&tail, &figures(SMALL)[recovered..recovered + 2]);
+    }
+}
