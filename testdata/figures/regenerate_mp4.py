@@ -93,7 +93,10 @@ def write(name, figures):
 
 
 write("mp4_audio_levels.json", {
-    "bunny_720p25_main_aac51.mp4": levels(MEDIA + "bunny_720p25_main_aac51.mp4"),
+    **{name: levels(MEDIA + name)
+       for name in ("bunny_720p25_main_aac51.mp4", "bframes_360p30_high_aac.ts",
+                    "portrait_360x640_aac44k_mono.ts", "live_720p25_baseline_opus.ts",
+                    "audioonly_opus.ts")},
     **{f"tones_{name}.aac": levels(f"{AUDIO}tones_{name}.aac")
        for name in ("3.0", "5.0", "5.1", "7.1")},
 })

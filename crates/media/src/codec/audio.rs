@@ -24,3 +24,7 @@ pub fn open_audio_decoder(
         )),
     }
 }
+
+#[cfg(test)]
+#[path = "audio_test.rs"]
+mod tests;

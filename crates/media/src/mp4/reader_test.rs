@@ -166,6 +166,46 @@ fn the_aac_of_the_5_1_clip_decodes_to_ffmpegs_levels() {
 }
 
 #[test]
+fn the_clip_is_the_same_in_mp4_and_in_a_transport_stream() {
+    use crate::ts::{DemuxEvent, DemuxOptions, Demuxer};
+    let mut demuxer = Demuxer::new(DemuxOptions::default());
+    demuxer.push(&test_data("media/bunny_720p25_main_aac51.ts"), None);
+    demuxer.finish();
+    let mut in_ts = Vec::new();
+    while let Some(event) = demuxer.next_event() {
+        if let DemuxEvent::Unit(unit) = event {
+            in_ts.push(unit);
+        }
+    }
+    let in_mp4 = units(&test_data("media/bunny_720p25_main_aac51.mp4"));
+    for codec in [Codec::H264, Codec::Aac] {
+        let of = |units: &[AccessUnit]| -> Vec<AccessUnit> {
+            units.iter().filter(|u| u.codec == codec).cloned().collect()
+        };
+        let (mp4, ts) = (of(&in_mp4), of(&in_ts));
+        assert_eq!(mp4.len(), ts.len(), "{codec}");
+        for (mp4, ts) in mp4.iter().zip(&ts) {
+            assert_eq!(mp4.keyframe, ts.keyframe);
+            if codec == Codec::Aac {
+                assert_eq!(mp4.data, ts.data);
+            } else {
+                // The transport stream adds delimiters.
+                let content = |data: &[u8]| -> Vec<Vec<u8>> {
+                    nal_units(data)
+                        .filter(|nal| nal.kind() != NalKind::AUD)
+                        .map(|nal| nal.bytes.to_vec())
+                        .collect()
+                };
+                assert!(content(&mp4.data) == content(&ts.data), "at {}", mp4.pts);
+            }
+            // It starts at 1.4 s, and its clock has 90 kHz.
+            let moved = ts.pts.ticks - mp4.pts.in_base(crate::TimeBase::MPEG);
+            assert!((moved - 126_000).abs() <= 1, "{moved} at {}", mp4.pts);
+        }
+    }
+}
+
+#[test]
 fn a_recording_that_was_cut_is_read_as_far_as_it_goes() {
     let file = test_data("mp4/fragments.mp4");
     let all = units(&file);
