@@ -46,6 +46,17 @@ pub fn tensor_to_planar(
     Ok(image)
 }
 
+/// Byte indices that, in each half of eight values, pick four values by number.
+const fn picks(values: [u8; 4]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let mut at = 0;
+    while at < 32 {
+        bytes[at] = 4 * values[at % 16 / 4] + (at % 4) as u8;
+        at += 1;
+    }
+    bytes
+}
+
 #[cfg(test)]
 #[path = "convert_test.rs"]
 mod tests;

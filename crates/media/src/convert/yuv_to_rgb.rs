@@ -1,80 +1,176 @@
 //! YUV planes to RGB f32, fast: the reference's formula with its operations in the same order.
 //!
-//! Interleaving three channels of `f32` is what costs, not the arithmetic. So nothing wider than
-//! a byte is interleaved: luma is written out three times as bytes, chroma terms are made once
-//! for two rows, and the sum is a plain loop over contiguous values, which vectorises to the
-//! width of the machine. Blocks are small enough that everything between planes and tensor stays
-//! in the first-level cache.
+//! The work is in interleaving three channels, not in the arithmetic. Chroma terms are made and
+//! interleaved once for two rows; a row then needs its luma three times over, which is one byte
+//! shuffle per vector, and one addition. Rows are taken in pieces small enough that everything
+//! between planes and tensor stays in the first-level cache.
 
+use fearless_simd::prelude::*;
+use fearless_simd::{Level, dispatch, f32x4, f32x8, u8x32};
+
+use super::picks;
 use super::reference::{Coefficients, unit};
 use crate::frame::{PixelFormat, PlanarImage};
 
-/// Luma columns of a block.
-const BLOCK: usize = 256;
+/// Luma columns of a piece of a row.
+const PIECE: usize = 512;
+/// Chroma columns of a piece.
+const CHROMA: usize = PIECE / 2;
 
 /// Writes R, G, B of every pixel of `image` to `out`, which holds `3 × width × height` values.
-#[inline(always)]
 pub(super) fn convert(image: &PlanarImage, k: &Coefficients, out: &mut [f32]) {
-    let width = image.width();
-    let columns = width.div_ceil(2);
-    let mut chroma = [0.0; 3 * BLOCK];
-    let mut luma3 = [0; 3 * BLOCK];
-    let row_pairs = out.chunks_mut(2 * 3 * width);
-    let luma_pairs = image.plane(0).chunks(2 * width);
-    for (pair, (out, luma)) in row_pairs.zip(luma_pairs).enumerate() {
-        for start in (0..width).step_by(BLOCK) {
-            let end = width.min(start + BLOCK);
-            let blocks = pair * columns + start / 2..pair * columns + end.div_ceil(2);
-            match image.format() {
-                PixelFormat::I420 => {
-                    let (cb, cr) = (&image.plane(1)[blocks.clone()], &image.plane(2)[blocks]);
-                    chroma_terms(k, cb.iter().copied().zip(cr.iter().copied()), &mut chroma);
-                }
-                PixelFormat::Nv12 => {
-                    let (samples, _) =
-                        image.plane(1)[2 * blocks.start..2 * blocks.end].as_chunks::<2>();
-                    chroma_terms(k, samples.iter().map(|&[cb, cr]| (cb, cr)), &mut chroma);
+    dispatch!(Level::new(), simd => convert_with(simd, image, k, out));
+}
+
+#[inline(always)]
+fn convert_with<S: Simd>(simd: S, image: &PlanarImage, k: &Coefficients, out: &mut [f32]) {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let mut scratch = Scratch::new();
+            let width = image.width();
+            let columns = width.div_ceil(2);
+            let row_pairs = out.chunks_mut(2 * 3 * width);
+            let luma_pairs = image.plane(0).chunks(2 * width);
+            for (pair, (out, luma)) in row_pairs.zip(luma_pairs).enumerate() {
+                for start in (0..width).step_by(PIECE) {
+                    let end = width.min(start + PIECE);
+                    let first = pair * columns + start / 2;
+                    let last = pair * columns + end.div_ceil(2);
+                    match image.format() {
+                        PixelFormat::I420 => {
+                            center(&image.plane(1)[first..last], &mut scratch.cb);
+                            center(&image.plane(2)[first..last], &mut scratch.cr);
+                        }
+                        PixelFormat::Nv12 => {
+                            let (samples, _) = image.plane(1)[2 * first..2 * last].as_chunks();
+                            center_pairs(samples, &mut scratch.cb, &mut scratch.cr);
+                        }
+                    }
+                    chroma_terms(simd, k, last - first, &mut scratch);
+                    let rows = out
+                        .chunks_exact_mut(3 * width)
+                        .zip(luma.chunks_exact(width));
+                    for (out, luma) in rows {
+                        let (out, luma) = (&mut out[3 * start..3 * end], &luma[start..end]);
+                        shade(simd, k, luma, &mut scratch, out);
+                    }
                 }
             }
-            let rows = out
-                .chunks_exact_mut(3 * width)
-                .zip(luma.chunks_exact(width));
-            for (out, luma) in rows {
-                triple(&luma[start..end], &mut luma3);
-                shade(k, &luma3, &chroma, &mut out[3 * start..3 * end]);
-            }
+        },
+    );
+}
+
+/// What a piece of two rows is made from.
+struct Scratch {
+    /// Luma in [0, 1].
+    luma: [f32; PIECE],
+    /// Cb − 128.
+    cb: [f32; CHROMA],
+    /// Cr − 128.
+    cr: [f32; CHROMA],
+    /// What chroma adds to R, G and B of each pixel.
+    terms: [f32; 3 * PIECE],
+}
+
+impl Scratch {
+    fn new() -> Self {
+        Self {
+            luma: [0.0; PIECE],
+            cb: [0.0; CHROMA],
+            cr: [0.0; CHROMA],
+            terms: [0.0; 3 * PIECE],
         }
+    }
+}
+
+#[inline(always)]
+fn center(samples: &[u8], out: &mut [f32; CHROMA]) {
+    for (out, &sample) in out.iter_mut().zip(samples) {
+        *out = f32::from(sample) - 128.0;
+    }
+}
+
+#[inline(always)]
+fn center_pairs(samples: &[[u8; 2]], cb: &mut [f32; CHROMA], cr: &mut [f32; CHROMA]) {
+    for ((cb, cr), sample) in cb.iter_mut().zip(cr).zip(samples) {
+        *cb = f32::from(sample[0]) - 128.0;
+        *cr = f32::from(sample[1]) - 128.0;
     }
 }
 
 /// What chroma adds to R, G, B, R, G, B of the two pixels that each sample covers.
 #[inline(always)]
-fn chroma_terms(
-    k: &Coefficients,
-    samples: impl Iterator<Item = (u8, u8)>,
-    terms: &mut [f32; 3 * BLOCK],
-) {
-    let (pixels, _) = terms.as_chunks_mut::<6>();
-    for (pixels, (cb, cr)) in pixels.iter_mut().zip(samples) {
-        let (cb, cr) = (f32::from(cb) - 128.0, f32::from(cr) - 128.0);
-        let [r, g, b]: [f32; 3] =
-            std::array::from_fn(|c| cb * k.cb_to_rgb[c] + cr * k.cr_to_rgb[c]);
-        *pixels = [r, g, b, r, g, b];
+fn chroma_terms<S: Simd>(simd: S, k: &Coefficients, samples: usize, scratch: &mut Scratch) {
+    // Four samples become 24 values: every sample six times, times the factors of R, G, B in
+    // turn. Six vectors hold them, whose factors repeat after three.
+    let sixfold = [
+        const { picks([0, 0, 0, 0]) },
+        const { picks([0, 0, 1, 1]) },
+        const { picks([1, 1, 1, 1]) },
+        const { picks([2, 2, 2, 2]) },
+        const { picks([2, 2, 3, 3]) },
+        const { picks([3, 3, 3, 3]) },
+    ]
+    .map(|indices| u8x32::from_slice(simd, &indices));
+    let factors = |of: [f32; 3]| {
+        [0, 1, 2].map(|vector| {
+            let values: [f32; 8] = std::array::from_fn(|lane| of[(4 * vector + lane % 4) % 3]);
+            f32x8::from_slice(simd, &values)
+        })
+    };
+    let (to_cb, to_cr) = (factors(k.cb_to_rgb), factors(k.cr_to_rgb));
+    let (cb, _) = scratch.cb.as_chunks::<8>();
+    let (cr, _) = scratch.cr.as_chunks::<8>();
+    let (terms, _) = scratch.terms.as_chunks_mut::<48>();
+    let eights = samples.div_ceil(8);
+    for ((terms, cb), cr) in terms.iter_mut().zip(cb).zip(cr).take(eights) {
+        let (cb, cr) = (f32x8::from_slice(simd, cb), f32x8::from_slice(simd, cr));
+        for vector in 0..6 {
+            let cb = cb.swizzle_dyn_within_blocks(sixfold[vector]);
+            let cr = cr.swizzle_dyn_within_blocks(sixfold[vector]);
+            let (low, high) = (cb * to_cb[vector % 3] + cr * to_cr[vector % 3]).split();
+            low.store_slice(&mut terms[4 * vector..4 * vector + 4]);
+            high.store_slice(&mut terms[24 + 4 * vector..28 + 4 * vector]);
+        }
     }
 }
 
-/// Every byte three times.
+/// Luma and chroma terms together.
 #[inline(always)]
-fn triple(luma: &[u8], out: &mut [u8; 3 * BLOCK]) {
-    let (pixels, _) = out.as_chunks_mut::<3>();
-    for (pixel, &y) in pixels.iter_mut().zip(luma) {
-        *pixel = [y; 3];
+fn shade<S: Simd>(simd: S, k: &Coefficients, luma: &[u8], scratch: &mut Scratch, out: &mut [f32]) {
+    for (value, &y) in scratch.luma.iter_mut().zip(luma) {
+        *value = (f32::from(y) - k.luma_offset) * k.luma_scale;
     }
-}
-
-#[inline(always)]
-fn shade(k: &Coefficients, luma3: &[u8], chroma: &[f32], out: &mut [f32]) {
-    for ((value, &y), &chroma) in out.iter_mut().zip(luma3).zip(chroma) {
-        *value = unit((f32::from(y) - k.luma_offset) * k.luma_scale + chroma);
+    // Four values become twelve: each three times.
+    let threefold = [
+        const { picks([0, 0, 0, 1]) },
+        const { picks([1, 1, 2, 2]) },
+        const { picks([2, 3, 3, 3]) },
+    ]
+    .map(|indices| u8x32::from_slice(simd, &indices));
+    let (zero, one) = (f32x8::splat(simd, 0.0), f32x8::splat(simd, 1.0));
+    let (luma8, _) = scratch.luma.as_chunks::<8>();
+    let (terms24, _) = scratch.terms.as_chunks::<24>();
+    let (out24, rest) = out.as_chunks_mut::<24>();
+    let done = out24.len();
+    for ((out, luma), terms) in out24.iter_mut().zip(luma8).zip(terms24) {
+        let luma = f32x8::from_slice(simd, luma);
+        let [a, b, c]: [(f32x4<S>, f32x4<S>); 3] =
+            threefold.map(|indices| luma.swizzle_dyn_within_blocks(indices).split());
+        let vectors = [a.0.combine(b.0), c.0.combine(a.1), b.1.combine(c.1)];
+        let (terms, _) = terms.as_chunks::<8>();
+        let (out, _) = out.as_chunks_mut::<8>();
+        for ((out, luma), terms) in out.iter_mut().zip(vectors).zip(terms) {
+            let value = luma + f32x8::from_slice(simd, terms);
+            value.max(zero).min(one).store_slice(out);
+        }
+    }
+    // The last pixels, fewer than eight.
+    let pixels = rest.chunks_exact_mut(3).zip(&scratch.luma[8 * done..]);
+    for ((pixel, luma), terms) in pixels.zip(scratch.terms[24 * done..].chunks_exact(3)) {
+        for (value, term) in pixel.iter_mut().zip(terms) {
+            *value = unit(luma + term);
+        }
     }
 }
