@@ -1,11 +1,15 @@
 //! Conversion between YUV planes and RGB f32 tensors, and scaling.
 //!
 //! The formula, its rounding and the siting of chroma are those of [`reference`](self::reference);
-//! the conversions here give the same values, bit for bit, faster.
+//! the conversions here give the same values, bit for bit, faster. Pictures of any size convert
+//! and scale: odd, portrait, of one pixel, with sides up to [`MAX_SIDE`](crate::frame::MAX_SIDE).
 
 pub mod reference;
 mod rgb_to_yuv;
+mod scale;
 mod yuv_to_rgb;
+
+pub use self::scale::{CoverScaler, scale_cover_crop};
 
 use self::reference::Coefficients;
 use crate::error::FrameError;
