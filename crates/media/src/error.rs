@@ -119,16 +119,6 @@ pub enum FrameError {
         /// Name of the device.
         device: String,
     },
-    /// The scaler refused.
-    #[error("scaling {}×{} to {}×{}: {detail}", from.0, from.1, to.0, to.1)]
-    Scale {
-        /// Columns and rows to scale.
-        from: (usize, usize),
-        /// Columns and rows wanted.
-        to: (usize, usize),
-        /// What the scaler said.
-        detail: String,
-    },
     /// The device could not do it.
     #[error("{device}: {detail}")]
     Device {

@@ -1,17 +1,17 @@
 //! Scaling to cover a size and cropping what stands out, at the centre.
 //!
-//! Only what remains of the picture is scaled. The filter is bilinear, widened when a picture
-//! shrinks so that nothing aliases; samples stay within the range of their neighbours, so that a
-//! tensor in [0, 1] stays there. Chroma is scaled about its blocks' centres, which is the siting
-//! of [`reference`](super::reference).
+//! Only what remains of the picture is scaled. The filter is a triangle, which is bilinear where
+//! a picture grows and is widened where it shrinks, so that nothing aliases; samples stay within
+//! the range of their neighbours, so that a tensor in [0, 1] stays there. Chroma is scaled about
+//! its blocks' centres, which is the siting of [`reference`](super::reference).
 
 use std::fmt;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-
 use crate::error::FrameError;
 use crate::frame::{FramePool, MAX_SIDE, PixelFormat, PlanarImage, Tensor};
+
+/// Columns and rows.
+type Size = (usize, usize);
 
 /// `image` scaled to cover `width` × `height` and cropped to it at the centre; itself when it
 /// has that size already.
@@ -29,12 +29,18 @@ pub fn scale_cover_crop(
     CoverScaler::new(width, height)?.planar(image, pool)
 }
 
-/// Scales pictures of any size to cover one size. It keeps its intermediate memory for the next
-/// picture and takes its results from the pool.
+/// Scales pictures of any size to cover one size. It keeps its filters as long as its input's
+/// size stays, and takes its memory from the pool.
 pub struct CoverScaler {
-    width: usize,
-    height: usize,
-    resizer: Resizer,
+    size: Size,
+    filters: Option<Filters>,
+}
+
+/// The filters for pictures of one size.
+struct Filters {
+    from: Size,
+    full: Filter,
+    chroma: Filter,
 }
 
 impl CoverScaler {
@@ -47,48 +53,34 @@ impl CoverScaler {
             return Err(FrameError::Size { width, height });
         }
         Ok(Self {
-            width,
-            height,
-            resizer: Resizer::new(),
+            size: (width, height),
+            filters: None,
         })
     }
 
     /// The picture scaled and cropped; itself when it has the size already.
     ///
     /// # Errors
-    /// [`FrameError::Scale`] when the scaler refuses, which no picture is known to bring about.
+    /// None for a picture of valid size.
     pub fn planar(
         &mut self,
         image: &PlanarImage,
         pool: &FramePool,
     ) -> Result<PlanarImage, FrameError> {
-        let (width, height) = (self.width, self.height);
-        let from = (image.width(), image.height());
-        if from == (width, height) {
+        let (from, to) = ((image.width(), image.height()), self.size);
+        if from == to {
             return Ok(image.clone());
         }
-        let mut out = PlanarImage::new(image.format(), width, height, &pool.bytes)?;
+        let mut out = PlanarImage::new(image.format(), to.0, to.1, &pool.bytes)?;
         let [y, u, v] = out.planes_mut();
-        let crop = Crop::to_cover(from, (width, height));
-        self.plane(
-            PixelType::U8,
-            image.plane(0),
-            from,
-            crop,
-            y,
-            (width, height),
-        )?;
-        let half = |(width, height): (usize, usize)| (width.div_ceil(2), height.div_ceil(2));
-        let crop = crop.of_chroma(half(from), (width, height));
-        let (from, to) = (half(from), half((width, height)));
+        let Filters { full, chroma, .. } = self.filters(from);
+        full.apply::<u8, 1>(image.plane(0), y, pool);
         match image.format() {
             PixelFormat::I420 => {
-                self.plane(PixelType::U8, image.plane(1), from, crop, u, to)?;
-                self.plane(PixelType::U8, image.plane(2), from, crop, v, to)?;
+                chroma.apply::<u8, 1>(image.plane(1), u, pool);
+                chroma.apply::<u8, 1>(image.plane(2), v, pool);
             }
-            PixelFormat::Nv12 => {
-                self.plane(PixelType::U8x2, image.plane(1), from, crop, u, to)?;
-            }
+            PixelFormat::Nv12 => chroma.apply::<u8, 2>(image.plane(1), u, pool),
         }
         Ok(out)
     }
@@ -97,54 +89,40 @@ impl CoverScaler {
     /// picture is what would remain of its planes.
     ///
     /// # Errors
-    /// As for [`planar`](Self::planar).
+    /// None for a tensor of valid size.
     pub fn tensor(&mut self, tensor: &Tensor, pool: &FramePool) -> Result<Tensor, FrameError> {
         let [rows, columns, channels] = tensor.shape();
-        let (from, to) = ((columns, rows), (self.width, self.height));
-        if from == to {
+        if (columns, rows) == self.size {
             return Ok(tensor.clone());
         }
-        let mut out = Tensor::uninit(self.height, self.width, channels, &pool.floats)?;
-        let kind = match channels {
-            1 => PixelType::F32,
-            3 => PixelType::F32x3,
-            _ => PixelType::F32x4,
-        };
-        let samples = bytemuck::cast_slice(tensor);
-        let values = bytemuck::cast_slice_mut(out.make_mut());
-        self.plane(kind, samples, from, Crop::to_cover(from, to), values, to)?;
+        let mut out = Tensor::uninit(self.size.1, self.size.0, channels, &pool.floats)?;
+        let full = &self.filters((columns, rows)).full;
+        match channels {
+            1 => full.apply::<f32, 1>(tensor, out.make_mut(), pool),
+            3 => full.apply::<f32, 3>(tensor, out.make_mut(), pool),
+            _ => full.apply::<f32, 4>(tensor, out.make_mut(), pool),
+        }
         Ok(out)
     }
 
-    /// Scales `crop` of a plane to all of `out`.
-    fn plane(
-        &mut self,
-        kind: PixelType,
-        samples: &[u8],
-        from: (usize, usize),
-        crop: Crop,
-        out: &mut [u8],
-        to: (usize, usize),
-    ) -> Result<(), FrameError> {
-        let fault = |detail: String| FrameError::Scale { from, to, detail };
-        // No side is beyond `MAX_SIDE`, which fits.
-        let source = ImageRef::new(from.0 as u32, from.1 as u32, samples, kind)
-            .map_err(|error| fault(error.to_string()))?;
-        let mut target = Image::from_slice_u8(to.0 as u32, to.1 as u32, out, kind)
-            .map_err(|error| fault(error.to_string()))?;
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .crop(crop.x, crop.y, crop.width, crop.height)
-            .use_alpha(false);
-        self.resizer
-            .resize(&source, &mut target, &options)
-            .map_err(|error| fault(error.to_string()))
+    fn filters(&mut self, from: Size) -> &Filters {
+        let to = self.size;
+        self.filters.take_if(|filters| filters.from != from);
+        self.filters.get_or_insert_with(|| {
+            let half = |(width, height): Size| (width.div_ceil(2), height.div_ceil(2));
+            let crop = Crop::to_cover(from, to);
+            Filters {
+                from,
+                full: Filter::new(from, crop, to),
+                chroma: Filter::new(half(from), crop.of_chroma(half(from), to), half(to)),
+            }
+        })
     }
 }
 
 impl fmt::Debug for CoverScaler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CoverScaler({}×{})", self.width, self.height)
+        write!(f, "CoverScaler({}×{})", self.size.0, self.size.1)
     }
 }
 
@@ -158,7 +136,7 @@ struct Crop {
 }
 
 impl Crop {
-    fn to_cover((columns, rows): (usize, usize), (width, height): (usize, usize)) -> Self {
+    fn to_cover((columns, rows): Size, (width, height): Size) -> Self {
         let [columns_f, rows_f] = [columns, rows].map(|side| side as f64);
         let kept = if columns * height > width * rows {
             // One rounding only, so that a whole number comes out whole.
@@ -179,7 +157,7 @@ impl Crop {
 
     /// The same part of the planes of chroma, of `plane` columns and rows, for a target of
     /// `width` × `height` of luma.
-    fn of_chroma(self, plane: (usize, usize), (width, height): (usize, usize)) -> Self {
+    fn of_chroma(self, plane: Size, (width, height): Size) -> Self {
         // An odd target has chroma for one column or row more than is shown.
         let side = |kept: f64, begin: f64, shown: usize, all: usize| {
             let kept = kept * shown.div_ceil(2) as f64 / shown as f64;
@@ -192,6 +170,158 @@ impl Crop {
             width: side(self.width, x, width, plane.0),
             height: side(self.height, y, height, plane.1),
         }
+    }
+}
+
+/// How the planes of one kind are scaled.
+struct Filter {
+    source_columns: usize,
+    columns: Axis,
+    rows: Axis,
+}
+
+impl Filter {
+    fn new(from: Size, crop: Crop, to: Size) -> Self {
+        Self {
+            source_columns: from.0,
+            columns: Axis::new(from.0, crop.x, crop.width, to.0),
+            rows: Axis::new(from.1, crop.y, crop.height, to.1),
+        }
+    }
+
+    /// Scales `samples`, `N` a pixel, to all of `out`.
+    fn apply<T: Sample, const N: usize>(&self, samples: &[T], out: &mut [T], pool: &FramePool) {
+        let (begin, end) = self.columns.reach();
+        // One row, scaled vertically, of the columns that are needed.
+        let mut row = pool.floats.take(N * (end - begin));
+        let row = row.make_mut();
+        for (target, taps) in out
+            .chunks_exact_mut(N * self.columns.len())
+            .zip(self.rows.iter())
+        {
+            let sources = samples
+                .chunks_exact(N * self.source_columns)
+                .skip(taps.first);
+            for (at, (source, &weight)) in sources.zip(taps.weights).enumerate() {
+                let source = &source[N * begin..N * end];
+                if at == 0 {
+                    for (sum, sample) in row.iter_mut().zip(source) {
+                        *sum = sample.to_f32() * weight;
+                    }
+                } else {
+                    for (sum, sample) in row.iter_mut().zip(source) {
+                        *sum += sample.to_f32() * weight;
+                    }
+                }
+            }
+            let (pixels, _) = row.as_chunks::<N>();
+            let (target, _) = target.as_chunks_mut::<N>();
+            for (target, taps) in target.iter_mut().zip(self.columns.iter()) {
+                let mut sum = [0.0; N];
+                let pixels = &pixels[taps.first - begin..];
+                for (pixel, weight) in pixels.iter().zip(taps.weights) {
+                    for (sum, value) in sum.iter_mut().zip(pixel) {
+                        *sum += value * weight;
+                    }
+                }
+                *target = sum.map(T::from_f32);
+            }
+        }
+    }
+}
+
+/// The samples of one axis that each target sample is the weighted mean of.
+struct Axis {
+    /// Number of the first sample, by target sample.
+    first: Vec<usize>,
+    /// Weights of it and those after it, `taps` by target sample.
+    weights: Vec<f32>,
+    taps: usize,
+}
+
+/// What one target sample is made of.
+struct Taps<'a> {
+    first: usize,
+    weights: &'a [f32],
+}
+
+impl Axis {
+    /// `kept` samples from `begin` on, of `all`, become `to`.
+    fn new(all: usize, begin: f64, kept: f64, to: usize) -> Self {
+        let scale = kept / to as f64;
+        let radius = scale.max(1.0);
+        // A triangle of this radius is positive at no more samples than this.
+        let taps = ((2.0 * radius).ceil() as usize).min(all);
+        let mut axis = Self {
+            first: Vec::with_capacity(to),
+            weights: Vec::with_capacity(taps * to),
+            taps,
+        };
+        for at in 0..to {
+            // Sample n has its centre at n + ½.
+            let center = begin + (at as f64 + 0.5) * scale;
+            let first = (center - radius + 0.5).floor().max(0.0) as usize;
+            let first = first.min(all - taps);
+            let weight = |tap: usize| {
+                let distance = ((first + tap) as f64 + 0.5 - center).abs();
+                (1.0 - distance / radius).max(0.0)
+            };
+            let sum: f64 = (0..taps).map(weight).sum();
+            axis.first.push(first);
+            axis.weights
+                .extend((0..taps).map(|tap| (weight(tap) / sum) as f32));
+        }
+        axis
+    }
+
+    fn len(&self) -> usize {
+        self.first.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Taps<'_>> {
+        let weights = self.weights.chunks_exact(self.taps);
+        self.first
+            .iter()
+            .zip(weights)
+            .map(|(&first, weights)| Taps { first, weights })
+    }
+
+    /// The first sample that is needed and the one after the last.
+    fn reach(&self) -> (usize, usize) {
+        let first = self.first.first().copied().unwrap_or(0);
+        let last = self.first.last().copied().unwrap_or(0);
+        (first, last + self.taps)
+    }
+}
+
+/// A sample of a plane.
+trait Sample: Copy {
+    fn to_f32(self) -> f32;
+    /// The nearest sample.
+    fn from_f32(value: f32) -> Self;
+}
+
+impl Sample for u8 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        f32::from(self)
+    }
+
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        (value + 0.5) as u8
+    }
+}
+
+impl Sample for f32 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        self
+    }
+
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        value
     }
 }
 
