@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::{
+    http::tls::TlsError,
     publish::{PostAnswer, PublishStop},
     seq::Seq,
     subscribe::SubscribeStop,
@@ -46,6 +47,12 @@ pub enum ConfigError {
         /// Its value.
         value: String,
     },
+    /// A bearer token is not made of visible ASCII characters. It is not shown.
+    #[error("a token must be one or more visible ASCII characters without spaces")]
+    Token,
+    /// TLS settings.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
 }
 
 /// Publishing failed. [`PublishError::is_terminal`] tells whether for good.

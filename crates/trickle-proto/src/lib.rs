@@ -36,10 +36,13 @@
 //! [`registry`], [`publish`], [`subscribe`]); `http` connects them to tokio and hyper.
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod channel;
+pub mod conformance;
 pub mod error;
 mod http;
 pub mod limits;
+pub mod load;
 pub mod publish;
 pub mod registry;
 pub mod retry;
@@ -50,6 +53,7 @@ mod sync;
 pub mod wire;
 
 pub use self::{
+    auth::{Access, Token},
     error::{BadUrl, ConfigError, PublishError, SubscribeError},
     http::{
         body::RelayBody,
@@ -57,6 +61,7 @@ pub use self::{
         publisher::{PublishOptions, Publisher, SegmentOver, SegmentWriter},
         relay::{Relay, RelayConfig, RelayResponse},
         subscriber::{SegmentReader, Subscriber},
+        tls::{ClientTls, ServerTls, TlsError},
     },
     limits::Limits,
     publish::PublishStop,

@@ -8,10 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -22,10 +23,12 @@ use super::{
     publisher::{PublishOptions, Publisher},
     subscriber::Subscriber,
     tcp,
+    tls::ClientTls,
     upload::{Aborted, Upload, UploadBody},
     url::ChannelUrl,
 };
 use crate::{
+    auth::Token,
     error::{BadUrl, ConfigError, PublishError, with_causes},
     retry::RetryPolicy,
     seq::Seq,
@@ -43,6 +46,10 @@ pub struct ClientConfig {
     pub request_timeout: Duration,
     /// When to try again.
     pub retry: RetryPolicy,
+    /// Which servers of `https` channels are believed.
+    pub tls: ClientTls,
+    /// Sent with every request, if there is one.
+    pub token: Option<Token>,
     /// Segments lost in a row after which a publisher gives up. Default 5.
     pub max_lost_segments: u32,
 }
@@ -53,6 +60,8 @@ impl Default for ClientConfig {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(10),
             retry: RetryPolicy::default(),
+            tls: ClientTls::default(),
+            token: None,
             max_lost_segments: 5,
         }
     }
@@ -71,7 +80,7 @@ struct Shared {
     fresh: Http,
 }
 
-type Http = legacy::Client<HttpConnector, ClientBody>;
+type Http = legacy::Client<HttpsConnector<HttpConnector>, ClientBody>;
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,6 +104,12 @@ impl Client {
         connector.set_keepalive_retries(Some(tcp::KEEPALIVE_PROBES));
         #[cfg(target_os = "linux")]
         connector.set_tcp_user_timeout(Some(tcp::USER_TIMEOUT));
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(config.tls.build()?)
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(connector);
         let build = |idle: usize| {
             let mut builder = legacy::Client::builder(TokioExecutor::new());
             builder
@@ -148,9 +163,14 @@ impl Client {
     /// Sends a request that may take as long as it likes.
     pub(crate) async fn send(
         &self,
-        request: Request<ClientBody>,
+        mut request: Request<ClientBody>,
         fresh: bool,
     ) -> Result<Response<Incoming>, NoAnswer> {
+        if let Some(token) = &self.shared.config.token {
+            request
+                .headers_mut()
+                .insert(header::AUTHORIZATION, token.header().clone());
+        }
         let http = if fresh {
             &self.shared.fresh
         } else {

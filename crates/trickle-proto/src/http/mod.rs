@@ -8,5 +8,6 @@ pub(crate) mod routes;
 mod serve;
 pub(crate) mod subscriber;
 mod tcp;
-mod upload;
+pub(crate) mod tls;
+pub(crate) mod upload;
 pub(crate) mod url;

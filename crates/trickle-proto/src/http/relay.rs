@@ -1,6 +1,13 @@
 //! The relay: every route of the protocol, as a function from request to answer.
 
-use std::{convert::Infallible, fmt, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    fmt,
+    pin::pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
@@ -16,11 +23,13 @@ use super::{
     routes::{NoRoute, Route, Target, normal_base},
 };
 use crate::{
+    auth::{self, Access, Right},
     channel::{BodyEnd, Read, TooLarge, Write},
     limits::Limits,
     registry::{CHANGEFEED, Entry, NoRoom, Registry, Rules},
     segment::{Begin, SegmentReader},
     seq::{SegmentRef, Seq},
+    sync::lock,
     wire,
 };
 
@@ -38,6 +47,10 @@ pub struct RelayConfig {
     pub changefeed: bool,
     /// Bounds.
     pub limits: Limits,
+    /// Who may use the relay at all. Default: everybody.
+    pub access: Access,
+    /// Further tokens for channels of these names. Default none.
+    pub channel_access: HashMap<String, Access>,
     /// A channel without a byte for this long is closed. Default 5 minutes.
     pub idle_timeout: Duration,
     /// A closed channel is kept for this long for late readers. Default 30 seconds.
@@ -55,6 +68,8 @@ impl Default for RelayConfig {
             ring: 5,
             changefeed: false,
             limits: Limits::default(),
+            access: Access::default(),
+            channel_access: HashMap::new(),
             idle_timeout: Duration::from_secs(5 * 60),
             retention: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
@@ -77,6 +92,8 @@ struct Shared {
     base: String,
     autocreate: bool,
     drain_timeout: Duration,
+    access: Access,
+    channel_access: Mutex<HashMap<String, Access>>,
     registry: Registry,
 }
 
@@ -103,6 +120,8 @@ impl Relay {
             base: normal_base(&config.base_path),
             autocreate: config.autocreate,
             drain_timeout: config.drain_timeout,
+            access: config.access,
+            channel_access: Mutex::new(config.channel_access),
             registry: Registry::new(rules, now()),
         };
         Self {
@@ -135,6 +154,25 @@ impl Relay {
         self.shared.registry.close(name, now())
     }
 
+    /// Sets further tokens for a channel, whether it exists or not; they outlive it. With the
+    /// default [`Access`] it is as open as the relay.
+    pub fn set_channel_access(&self, name: &str, access: Access) {
+        let mut all = lock(&self.shared.channel_access);
+        if access == Access::default() {
+            all.remove(name);
+        } else {
+            all.insert(name.to_owned(), access);
+        }
+    }
+
+    fn is_allowed(&self, right: Right, channel: &str, headers: &HeaderMap) -> bool {
+        let all = lock(&self.shared.channel_access);
+        match all.get(channel) {
+            Some(own) => auth::is_allowed(right, &[&self.shared.access, own], headers),
+            None => auth::is_allowed(right, &[&self.shared.access], headers),
+        }
+    }
+
     /// Closes idle channels and forgets closed ones. [`Relay::serve`] does it by itself; who
     /// uses [`Relay::handle`] calls it every few seconds.
     pub fn sweep(&self) {
@@ -158,6 +196,11 @@ impl Relay {
             Err(NoRoute::BadName) => text(StatusCode::BAD_REQUEST, "Invalid channel name"),
             Ok(route) if route.channel.len() > self.limits().name_bytes => {
                 text(StatusCode::URI_TOO_LONG, "Channel name too long")
+            }
+            Ok(route)
+                if !self.is_allowed(right(&head.method, &route), &route.channel, &head.headers) =>
+            {
+                unauthorized()
             }
             Ok(route) => {
                 let version = head.version;
@@ -518,6 +561,15 @@ async fn drain<B: Body<Data = Bytes>>(body: B) -> bool {
     true
 }
 
+/// What a request wants to do.
+fn right(method: &Method, route: &Route) -> Right {
+    match (method, &route.target) {
+        (&Method::GET | &Method::HEAD, Target::Next) => Right::Ask,
+        (&Method::GET | &Method::HEAD, _) => Right::Subscribe,
+        _ => Right::Publish,
+    }
+}
+
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -551,6 +603,14 @@ fn not_allowed(allowed: &'static str) -> RelayResponse {
     response
         .headers_mut()
         .insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn unauthorized() -> RelayResponse {
+    let mut response = text(StatusCode::UNAUTHORIZED, "A valid bearer token is needed");
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
 }
 

@@ -8,14 +8,16 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::{relay::Relay, tcp};
+use super::{relay::Relay, tcp, tls::ServerTls};
 
 /// Time between two sweeps of idle and closed channels.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -23,6 +25,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time in which a client must send the head of a request. Also ends idle connections.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time for a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time between HTTP/2 PINGs, which find half-open peers.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// Time in which a PING must be answered.
@@ -46,6 +50,29 @@ impl Relay {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
+        self.run(listener, None, shutdown).await
+    }
+
+    /// [`Relay::serve`] over TLS; HTTP/2 and HTTP/1.1 are chosen by ALPN.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn serve_tls(
+        &self,
+        listener: TcpListener,
+        tls: ServerTls,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        self.run(listener, Some(TlsAcceptor::from(tls.0)), shutdown)
+            .await
+    }
+
+    async fn run(
+        &self,
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
         listener.local_addr()?;
         let mut connections = JoinSet::new();
         let room = Arc::new(Semaphore::new(self.registry().rules().limits.connections));
@@ -65,7 +92,7 @@ impl Relay {
                 Some(_) = connections.join_next() => {}
                 (accepted, permit) = accept => match accepted {
                     Ok((stream, _)) => {
-                        let connection = self.clone().connection(stream, drain.clone());
+                        let connection = self.clone().accept(stream, tls.clone(), drain.clone());
                         connections.spawn(async move {
                             let _permit = permit;
                             connection.await;
@@ -95,8 +122,22 @@ impl Relay {
         Ok(())
     }
 
-    async fn connection(self, stream: TcpStream, drain: CancellationToken) {
+    async fn accept(self, stream: TcpStream, tls: Option<TlsAcceptor>, drain: CancellationToken) {
         tcp::set_up(&stream);
+        let Some(tls) = tls else {
+            return self.connection(stream, drain).await;
+        };
+        match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.connection(stream, drain).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake"),
+            Err(_) => tracing::debug!("TLS handshake took too long"),
+        }
+    }
+
+    async fn connection<S>(self, stream: S, drain: CancellationToken)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
