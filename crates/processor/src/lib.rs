@@ -37,6 +37,7 @@
 
 #![forbid(unsafe_code)]
 
+mod blocking;
 pub mod builtin;
 mod context;
 mod error;
@@ -46,6 +47,7 @@ mod processor;
 mod registry;
 mod runner;
 
+pub use blocking::{Blocking, BlockingProcessor};
 pub use context::{DataSink, Emitted, StreamContext};
 pub use error::{InitError, ParamsError, ProcessorError};
 pub use model::{

@@ -58,6 +58,22 @@ impl<M: Model> ErasedModel for M {
 }
 
 /// A model as sessions and servers take it.
+///
+/// ```
+/// use trickle_processor::{VideoFrame, builtin, erase};
+///
+/// // A closure states its argument's type; the rest is inferred.
+/// let flip = erase(|frame: VideoFrame| {
+///     let frame = frame.map_tensor(|values, [_, width, channels]| {
+///         for row in values.chunks_exact_mut(width * channels) {
+///             row.reverse();
+///         }
+///     })?;
+///     Ok(Some(frame))
+/// });
+/// // A processor that is `Clone`.
+/// let tint = erase(builtin::Tint::default());
+/// ```
 pub fn erase<Kind>(model: impl IntoModel<Kind>) -> SharedModel {
     Arc::new(model.into_model())
 }
@@ -144,7 +160,31 @@ where
     }
 }
 
-/// A model without shared state, whose processors `open` makes.
+/// A model whose processors `open` makes: for a processor that is not `Clone`, or that wants the
+/// session's [`StreamContext`].
+///
+/// ```
+/// use trickle_processor::{FrameProcessor, ProcessorError, StreamContext, VideoFrame};
+/// use trickle_processor::{erase, from_fn};
+///
+/// struct Counter {
+///     context: StreamContext,
+///     frames: u64,
+/// }
+///
+/// impl FrameProcessor for Counter {
+///     async fn process_video(
+///         &mut self,
+///         frame: VideoFrame,
+///     ) -> Result<Option<VideoFrame>, ProcessorError> {
+///         self.frames += 1;
+///         self.context.emit_data(self.frames.into());
+///         Ok(Some(frame))
+///     }
+/// }
+///
+/// let model = erase(from_fn(|context| Ok(Counter { context, frames: 0 })));
+/// ```
 pub fn from_fn<P, F>(open: F) -> impl Model<Processor = P>
 where
     P: FrameProcessor,
@@ -172,3 +212,7 @@ where
         (self.open)(context)
     }
 }
+
+#[cfg(test)]
+#[path = "model_test.rs"]
+mod tests;

@@ -1,5 +1,7 @@
 //! Parameters of a session: a JSON object, read by name and type.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -38,6 +40,28 @@ impl Params {
             Value::String(text) => text.trim().parse().ok().filter(|n: &f64| n.is_finite()),
             _ => None,
         })
+    }
+
+    /// A number of a range.
+    ///
+    /// # Errors
+    /// As for [`number`](Self::number), and when it lies outside `range`.
+    pub fn number_in(
+        &self,
+        name: &str,
+        range: RangeInclusive<f64>,
+    ) -> Result<Option<f64>, ParamsError> {
+        match self.number(name)? {
+            Some(number) if !range.contains(&number) => Err(ParamsError::new(
+                name,
+                format!(
+                    "must be from {} to {}, got {number}",
+                    range.start(),
+                    range.end()
+                ),
+            )),
+            number => Ok(number),
+        }
     }
 
     /// A whole number.
@@ -100,7 +124,7 @@ fn whole(number: f64) -> Option<i64> {
 }
 
 /// Enough of a value to recognise it in a message.
-fn excerpt(value: &Value) -> String {
+pub(crate) fn excerpt(value: &Value) -> String {
     const LONGEST: usize = 60;
     let text = value.to_string();
     match text.char_indices().nth(LONGEST) {

@@ -46,3 +46,15 @@ fn booleans_may_arrive_as_strings() {
     assert_eq!(p.boolean("b"), Ok(Some(false)));
     assert!(p.boolean("c").is_err());
 }
+
+#[test]
+fn a_number_outside_its_range_is_rejected_with_the_range() {
+    let p = params(json!({"ms": "250", "strength": 1.5}));
+    assert_eq!(p.number_in("ms", 0.0..=1000.0), Ok(Some(250.0)));
+    assert_eq!(p.number_in("gone", 0.0..=1.0), Ok(None));
+    let error = p.number_in("strength", 0.0..=1.0).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        r#"parameter "strength": must be from 0 to 1, got 1.5"#
+    );
+}

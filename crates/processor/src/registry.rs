@@ -7,7 +7,22 @@ use thiserror::Error;
 use crate::builtin;
 use crate::model::{IntoModel, SharedModel, erase};
 
-/// Named models. The name is what `--processor` takes.
+/// Named models. The name is what `--processor` takes. [`Registry::default`] holds the built-in
+/// ones; a program of your own adds to them:
+///
+/// ```
+/// use trickle_processor::{Registry, VideoFrame};
+///
+/// let registry = Registry::default().with(
+///     "brighter",
+///     "adds a tenth to every value",
+///     |frame: VideoFrame| {
+///         let frame = frame.map_tensor(|rgb, _| rgb.iter_mut().for_each(|v| *v += 0.1))?;
+///         Ok(Some(frame))
+///     },
+/// );
+/// assert!(registry.get("brighter").is_ok());
+/// ```
 #[derive(Clone)]
 pub struct Registry {
     entries: BTreeMap<String, Entry>,
@@ -82,3 +97,7 @@ impl Default for Registry {
         builtin::register(Self::empty())
     }
 }
+
+#[cfg(test)]
+#[path = "registry_test.rs"]
+mod tests;
