@@ -13,8 +13,14 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::OnceLock;
 
 use libloading::Library;
-use nvidia_video_codec_sdk::sys::cuviddec::CUVIDDECODECAPS;
+use nvidia_video_codec_sdk::sys::cuviddec::{
+    CUVIDDECODECAPS, CUVIDDECODECREATEINFO, CUVIDGETDECODESTATUS, CUVIDPICPARAMS, CUVIDPROCPARAMS,
+    CUvideodecoder,
+};
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::NV_ENCODE_API_FUNCTION_LIST;
+use nvidia_video_codec_sdk::sys::nvcuvid::{
+    CUVIDPARSERPARAMS, CUVIDSOURCEDATAPACKET, CUvideoparser,
+};
 
 use crate::error::GpuError;
 
@@ -165,6 +171,19 @@ library! {
     /// The video decoder.
     Cuvid, cuvid, "libnvcuvid.so.1":
     "cuvidGetDecoderCaps" get_decoder_caps(*mut CUVIDDECODECAPS) -> CuResult;
+    "cuvidCreateVideoParser" create_video_parser(
+        *mut CUvideoparser, *mut CUVIDPARSERPARAMS) -> CuResult;
+    "cuvidParseVideoData" parse_video_data(CUvideoparser, *mut CUVIDSOURCEDATAPACKET) -> CuResult;
+    "cuvidDestroyVideoParser" destroy_video_parser(CUvideoparser) -> CuResult;
+    "cuvidCreateDecoder" create_decoder(
+        *mut CUvideodecoder, *mut CUVIDDECODECREATEINFO) -> CuResult;
+    "cuvidDestroyDecoder" destroy_decoder(CUvideodecoder) -> CuResult;
+    "cuvidDecodePicture" decode_picture(CUvideodecoder, *mut CUVIDPICPARAMS) -> CuResult;
+    "cuvidGetDecodeStatus" get_decode_status(
+        CUvideodecoder, c_int, *mut CUVIDGETDECODESTATUS) -> CuResult;
+    "cuvidMapVideoFrame64" map_video_frame(
+        CUvideodecoder, c_int, *mut u64, *mut c_uint, *mut CUVIDPROCPARAMS) -> CuResult;
+    "cuvidUnmapVideoFrame64" unmap_video_frame(CUvideodecoder, u64) -> CuResult;
 }
 
 library! {

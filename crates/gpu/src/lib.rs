@@ -8,9 +8,12 @@
 //! - [`Gpu`] is an opened device, [`Stream`] the order of work on it, [`CudaImage`] a picture in
 //!   its memory: uploads, conversion, resizing and overlays stay on the device, and only
 //!   [`VideoFrame::to_host`](trickle_media::VideoFrame::to_host) comes back from it;
+//! - [`CudaBackend`] decodes H.264 and HEVC on the device, to frames on the device or the host;
 //! - [`kernels`] holds what runs on the device: conversion between NV12 and RGB f32, resizing and
 //!   overlays, as PTX text that any driver since CUDA 10 loads.
 
+#[cfg(target_os = "linux")]
+mod backend;
 #[cfg(target_os = "linux")]
 mod context;
 #[cfg(target_os = "linux")]
@@ -35,6 +38,8 @@ mod probe;
 #[cfg(target_os = "linux")]
 mod stream;
 
+#[cfg(target_os = "linux")]
+pub use backend::{CudaBackend, Place};
 #[cfg(target_os = "linux")]
 pub use convert::Rgba;
 #[cfg(target_os = "linux")]

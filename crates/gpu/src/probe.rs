@@ -89,6 +89,12 @@ pub fn probe() -> Report {
     report
 }
 
+/// The report of one device.
+#[cfg(target_os = "linux")]
+pub(crate) fn report_of(index: u32) -> Result<DeviceReport, crate::error::GpuError> {
+    devices::device(index.try_into().unwrap_or(i32::MAX))
+}
+
 #[cfg(target_os = "linux")]
 mod devices {
     //! The probe itself.
@@ -135,7 +141,7 @@ mod devices {
         Ok(format!("{}.{}", version / 1000, version % 1000 / 10))
     }
 
-    fn device(index: i32) -> Result<DeviceReport, GpuError> {
+    pub(super) fn device(index: i32) -> Result<DeviceReport, GpuError> {
         let device = Device::get(index)?;
         let compute = device.compute()?;
         let (decode, encode) = if compute < MIN_COMPUTE {

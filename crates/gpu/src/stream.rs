@@ -261,7 +261,7 @@ impl Stream {
     }
 
     /// Copies rows. The context is current.
-    fn copy(
+    pub(crate) fn copy(
         &self,
         from: Side,
         to: Side,

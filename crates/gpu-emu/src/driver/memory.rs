@@ -146,6 +146,14 @@ impl Allocations {
             .then(|| unsafe { block.shadow.as_ptr().add(offset) })
     }
 
+    /// Bytes from `address` to the end of its allocation.
+    pub(crate) fn room(&self, address: u64) -> usize {
+        let block = self.blocks.range(..=address).next_back();
+        let room = block.map(|(start, block)| block.bytes as u64 + start - address);
+        room.and_then(|room| usize::try_from(room).ok())
+            .unwrap_or(0)
+    }
+
     /// Whether one allocation holds `bytes` at `address`.
     pub(crate) fn holds(&self, address: u64, bytes: usize) -> bool {
         self.find(address, bytes).is_some()

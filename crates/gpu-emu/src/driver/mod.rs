@@ -9,7 +9,9 @@
 //! - every handle is checked, and what is still alive can be listed.
 
 mod context;
+mod decoder;
 mod memory;
+mod parser;
 mod status;
 mod stream;
 
@@ -18,7 +20,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use context::{Context, push, with_stack};
+pub(crate) use decoder::{Decoder, Decoders, Shape};
 pub(crate) use memory::{Allocations, HostBytes, total as device_memory};
+pub(crate) use parser::{Callbacks, Parser};
 pub(crate) use status::Status;
 pub(crate) use stream::{Streams, Until, Work};
 
@@ -37,6 +41,9 @@ pub(crate) struct Driver {
     pub(crate) modules: HashMap<Handle, Module>,
     /// Functions by handle: module and kernel name.
     pub(crate) functions: HashMap<Handle, (Handle, String)>,
+    /// Parsers; `None` while one is parsing.
+    pub(crate) parsers: HashMap<Handle, Option<Parser>>,
+    pub(crate) decoders: Decoders,
     /// Open encode sessions.
     pub(crate) encoders: HashSet<Handle>,
     /// What was alive when its context went.
@@ -59,14 +66,24 @@ impl Driver {
         0x00e0_0000_0000 + self.last_handle * 16
     }
 
+    /// Remembers what was still in use when what it belongs to went.
+    pub(crate) fn lose(&mut self, lost: Vec<String>) {
+        self.lost.extend(lost);
+    }
+
     /// The context goes, and with it everything that is still in it.
     pub(crate) fn bury(&mut self) {
         let lost = self.alive();
+        let created = self.decoders.created;
         *self = Self {
             initialized: true,
             lost,
             sticky: self.sticky,
             last_handle: self.last_handle,
+            decoders: Decoders {
+                created,
+                ..Decoders::default()
+            },
             ..Self::default()
         };
     }
@@ -82,6 +99,13 @@ impl Driver {
                 .map(|handle| format!("module {handle:#x}")),
         );
         alive.extend(
+            self.parsers
+                .keys()
+                .map(|handle| format!("parser {handle:#x}")),
+        );
+        let decoders = self.decoders.by_handle.keys();
+        alive.extend(decoders.map(|handle| format!("decoder {handle:#x}")));
+        alive.extend(
             self.encoders
                 .iter()
                 .map(|handle| format!("encoder {handle:#x}")),
@@ -93,6 +117,12 @@ impl Driver {
             ));
         }
         alive
+    }
+
+    /// From now on nothing works.
+    pub(crate) fn die(&mut self, status: Status) -> Status {
+        self.sticky = Some(status);
+        status
     }
 
     /// Runs what was put into streams, up to the given point, and keeps the first fault for ever.

@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // Helpers of tests may, like tests.
 
+mod decode;
 mod emulated;
 mod faults;
 mod frames;
