@@ -333,3 +333,7 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "demux_test.rs"]
+mod tests;

@@ -16,6 +16,8 @@ pub mod psi;
 mod segmenter;
 mod sync;
 mod tables;
+#[cfg(test)]
+mod testing;
 mod timing;
 mod track;
 mod video;

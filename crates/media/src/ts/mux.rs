@@ -5,8 +5,10 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, BytesMut};
 use thiserror::Error;
 
+use super::clock::MAX_STEP;
 use super::packet::{
-    MAX_PAYLOAD, PACKET_LEN, PCR_FLAG, PCR_LEN, Pid, RANDOM_ACCESS, SYNC_BYTE, pcr_bytes,
+    DISCONTINUITY, MAX_PAYLOAD, PACKET_LEN, PCR_FLAG, PCR_LEN, Pid, RANDOM_ACCESS, SYNC_BYTE,
+    pcr_bytes,
 };
 use super::pes::{self, StreamId};
 use super::psi::{self, PmtStream, StreamType};
@@ -77,9 +79,9 @@ pub enum MuxError {
 
 /// Writes access units as transport packets of one program.
 ///
-/// Each call completes the packets of its unit: they can be sent at once. The packet that ends a
-/// PES packet of unstated length always has stuffing, so that a receiver knows the end without
-/// waiting. Continuity counters run on over tables and segments.
+/// Each call completes the packets of its unit: they can be sent at once. PES headers state their
+/// length where it fits, and the packet that ends a unit, and no other, has stuffing, so that a
+/// receiver knows the end without waiting. Continuity counters run on over tables and segments.
 #[derive(Debug)]
 pub struct Muxer {
     service: Option<TableWriter>,
@@ -90,7 +92,7 @@ pub struct Muxer {
     streams: Vec<MuxStream>,
     /// Which of the streams carries the program clock: the first video, else the first.
     clock: usize,
-    last_clock: i64,
+    last_clock: Option<i64>,
     /// PES header of the unit being written, and what goes between it and the unit's own bytes;
     /// kept for their memory.
     head: BytesMut,
@@ -112,7 +114,7 @@ impl Muxer {
             version: 0,
             streams: Vec::new(),
             clock: 0,
-            last_clock: i64::MIN,
+            last_clock: None,
             head: BytesMut::new(),
             prefix: BytesMut::new(),
         };
@@ -200,30 +202,24 @@ impl Muxer {
         let replaced = stream.write_prefix(unit, &mut self.prefix)?;
         let data = unit.data.get(replaced..).unwrap_or_default();
         let pts = unit.pts.in_base(TimeBase::MPEG);
-        let dts = unit.dts.in_base(TimeBase::MPEG);
-        self.head.clear();
-        let length = self.prefix.len() + data.len();
-        let stated = pes::write_header(stream.id, pts, dts, length, &mut self.head);
-
-        let clock = (at == self.clock).then(|| {
-            // The clock never runs backwards, whatever the units' times do.
-            let lead = TimeBase::MPEG.ticks(PCR_LEAD);
-            self.last_clock = self.last_clock.max(dts.saturating_sub(lead));
-            self.last_clock
-        });
+        // No unit can be shown before it is decoded.
+        let dts = unit.dts.in_base(TimeBase::MPEG).min(pts);
+        let (mut clock, mut jump) = (None, false);
+        if at == self.clock {
+            let (next, jumps) = next_clock(self.last_clock, dts);
+            self.last_clock = Some(next);
+            (clock, jump) = (Some(next), jumps);
+        }
         let video = stream.codec.kind() == MediaKind::Video;
-        let random_access = unit.keyframe && (video || at == self.clock);
+        let fields = Fields::new(clock, unit.keyframe && (video || at == self.clock), jump);
+        let length = self.prefix.len() + data.len();
+        // A byte more in the header where the last packet would have no room for stuffing.
+        let total = fields.len() + pes::written_len(pts, dts) + length;
+        let stuffing = u8::from(total.is_multiple_of(MAX_PAYLOAD));
+        self.head.clear();
+        pes::write_header(stream.id, (pts, dts), length, stuffing, &mut self.head);
         let payload = self.head.as_ref().chain(self.prefix.as_ref()).chain(data);
-        write_pes(
-            stream,
-            PacketStart {
-                clock,
-                random_access,
-            },
-            payload,
-            stated,
-            out,
-        );
+        write_pes(stream, fields, payload, out);
         Ok(())
     }
 }
@@ -369,47 +365,34 @@ fn missing_sets(known: &mut ParameterSets, data: &[u8]) -> Vec<u8> {
     }
 }
 
-/// What the first packet of a PES packet says in its adaptation field.
-#[derive(Clone, Copy)]
-struct PacketStart {
-    /// Program clock reference, in ticks of 90 kHz.
-    clock: Option<i64>,
-    random_access: bool,
+/// The clock of a unit that is decoded at `dts`, and whether it jumps there. It never runs
+/// backwards in small steps, whatever the units' times do.
+fn next_clock(last: Option<i64>, dts: i64) -> (i64, bool) {
+    let wanted = dts.saturating_sub(TimeBase::MPEG.ticks(PCR_LEAD));
+    match last {
+        None => (wanted, false),
+        Some(last) if dts < last || wanted.saturating_sub(last) > MAX_STEP => (wanted, true),
+        Some(last) => (wanted.max(last), false),
+    }
 }
 
-/// Cuts a PES packet of `left` bytes into transport packets. Where its length is not `stated`,
-/// the last of them is never full.
-fn write_pes(
-    stream: &mut MuxStream,
-    start: PacketStart,
-    mut payload: impl Buf,
-    stated: bool,
-    out: &mut BytesMut,
-) {
+/// Cuts a PES packet into transport packets; `fields` go into the first of them.
+fn write_pes(stream: &mut MuxStream, fields: Fields, mut payload: impl Buf, out: &mut BytesMut) {
     let mut left = payload.remaining();
-    out.reserve((left / (MAX_PAYLOAD - PCR_LEN) + 2) * PACKET_LEN);
-    let mut first = true;
+    out.reserve((left + fields.len()).div_ceil(MAX_PAYLOAD) * PACKET_LEN);
+    let mut first = Some(fields);
     while left > 0 {
-        let fields = match first {
-            true => adaptation_fields(start),
-            false => Fields::default(),
-        };
-        let room = MAX_PAYLOAD - fields.len();
-        let taken = if left == room && !stated {
-            left - 1
-        } else {
-            left.min(room)
-        };
         let header = PacketHeader {
             pid: stream.entry.pid,
-            unit_start: first,
+            unit_start: first.is_some(),
             continuity: stream.continuity,
         };
+        let fields = first.take().unwrap_or_default();
+        let taken = left.min(MAX_PAYLOAD - fields.len());
         header.write(fields, MAX_PAYLOAD - taken, out);
         out.put((&mut payload).take(taken));
         stream.continuity = (stream.continuity + 1) & 0x0f;
         left -= taken;
-        first = false;
     }
 }
 
@@ -420,22 +403,19 @@ struct Fields {
     clock: Option<[u8; PCR_LEN]>,
 }
 
-fn adaptation_fields(start: PacketStart) -> Fields {
-    let mut flags = 0;
-    if start.random_access {
-        flags |= RANDOM_ACCESS;
-    }
-    if start.clock.is_some() {
-        flags |= PCR_FLAG;
-    }
-    // The clock is 33 bits wide: two's complement makes negative times right.
-    Fields {
-        flags,
-        clock: start.clock.map(|ticks| pcr_bytes(ticks as u64)),
-    }
-}
-
 impl Fields {
+    /// `clock`: program clock reference, in ticks of 90 kHz.
+    fn new(clock: Option<i64>, random_access: bool, discontinuity: bool) -> Self {
+        let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+        Self {
+            flags: flag(clock.is_some(), PCR_FLAG)
+                | flag(random_access, RANDOM_ACCESS)
+                | flag(discontinuity, DISCONTINUITY),
+            // The clock is 33 bits wide: two's complement makes negative times right.
+            clock: clock.map(|ticks| pcr_bytes(ticks as u64)),
+        }
+    }
+
     /// Bytes of the adaptation field, its length byte included; none without flags.
     fn len(self) -> usize {
         match self.flags {

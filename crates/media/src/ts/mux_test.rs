@@ -121,19 +121,38 @@ proptest! {
             prop_assert_eq!(side(&got), side(&sent));
         }
     }
+}
 
-    #[test]
-    fn the_end_of_every_unit_shows_in_its_last_packet(size in 60_000usize..75_000) {
+#[test]
+fn the_last_packet_of_each_unit_and_no_other_has_stuffing() {
+    // Sizes around multiples of a packet's payload, with and without a stated length.
+    for size in (200..800).chain(65_400..65_800) {
         let (mut muxer, _) = muxer(&[video()]);
         let mut out = BytesMut::new();
-        muxer.write(&unit(VIDEO, Codec::H264, 0, pictures(&[9, 0x41], size)), &mut out).unwrap();
+        let unit = unit(VIDEO, Codec::H264, 0, pictures(&[9, 0x41], size));
+        muxer.write(&unit, &mut out).unwrap();
         let packets = packets(&out);
-        let first = packets.first().unwrap().payload.unwrap();
-        let stated = pes::PesHeader::parse(first).unwrap().unwrap().payload_len.is_some();
-        prop_assert!(stated || packets.last().unwrap().adaptation.stuffing);
-        let stuffed = packets.iter().skip(1).filter(|packet| packet.adaptation.stuffing).count();
-        prop_assert!(stuffed <= 2, "{} of {} packets are stuffed", stuffed, packets.len());
+        let stuffed: Vec<usize> = (0..packets.len())
+            .filter(|&at| packets[at].adaptation.stuffing)
+            .collect();
+        assert_eq!(stuffed, [packets.len() - 1], "unit of {size} bytes");
     }
+}
+
+#[test]
+fn a_clock_that_jumps_says_so_and_follows() {
+    let (mut muxer, _) = muxer(&[video()]);
+    let mut seen = Vec::new();
+    for time in [9_000_000, 9_003_600, 900_000, 903_600] {
+        let mut out = BytesMut::new();
+        let unit = unit(VIDEO, Codec::H264, time, pictures(&[9, 0x41], 9));
+        muxer.write(&unit, &mut out).unwrap();
+        let adaptation = packets(&out)[0].adaptation;
+        let behind = time - (adaptation.pcr.unwrap() / 300) as i64;
+        seen.push((behind, adaptation.discontinuity));
+    }
+    let lead = TimeBase::MPEG.ticks(PCR_LEAD);
+    assert_eq!(seen, [false, false, true, false].map(|jump| (lead, jump)));
 }
 
 #[test]

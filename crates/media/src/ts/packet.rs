@@ -93,7 +93,7 @@ pub struct Adaptation {
     pub stuffing: bool,
 }
 
-const DISCONTINUITY: u8 = 0x80;
+pub(super) const DISCONTINUITY: u8 = 0x80;
 pub(super) const RANDOM_ACCESS: u8 = 0x40;
 pub(super) const PCR_FLAG: u8 = 0x10;
 const OPCR_FLAG: u8 = 0x08;

@@ -138,20 +138,20 @@ impl PesHeader {
 
 /// Writes a header in front of `payload_len` bytes. Times are taken modulo 2³³; `dts` is left
 /// out where it equals `pts`. The length is stated wherever the field can hold it, so that a
-/// receiver knows a packet's end without waiting for the next; returns whether it was.
-pub fn write_header(
+/// receiver knows a packet's end without waiting for the next. `stuffing`: bytes at the header's
+/// end that mean nothing.
+pub(super) fn write_header(
     stream_id: StreamId,
-    pts: i64,
-    dts: i64,
+    (pts, dts): (i64, i64),
     payload_len: usize,
+    stuffing: u8,
     out: &mut BytesMut,
-) -> bool {
+) {
     let both = pts != dts;
-    let data_len: u8 = if both { 10 } else { 5 };
+    let data_len = if both { 10 } else { 5 } + stuffing;
     let length = FIXED_LEN - LENGTH_BASE + usize::from(data_len) + payload_len;
     out.put_slice(&[0, 0, 1, stream_id.0]);
-    let stated = u16::try_from(length);
-    out.put_u16(stated.unwrap_or(0));
+    out.put_u16(u16::try_from(length).unwrap_or(0));
     // Marker bits and data_alignment_indicator: an access unit begins right behind the header.
     out.put_u8(0x84);
     out.put_u8(if both { 0xc0 } else { 0x80 });
@@ -160,7 +160,12 @@ pub fn write_header(
     if both {
         out.put_slice(&timestamp_bytes(1, dts));
     }
-    stated.is_ok()
+    out.put_bytes(0xff, usize::from(stuffing));
+}
+
+/// Bytes that [`write_header`] takes without stuffing.
+pub(super) const fn written_len(pts: i64, dts: i64) -> usize {
+    FIXED_LEN + if pts == dts { 5 } else { 10 }
 }
 
 fn parse_timestamp(header: &[u8], at: usize) -> Option<u64> {

@@ -58,16 +58,18 @@ proptest! {
         pts in any::<i64>(),
         delay in 0i64..100_000,
         payload_len in 0usize..100_000,
+        stuffing in 0u8..32,
     ) {
         let dts = pts.saturating_sub(delay);
         let mut out = BytesMut::new();
-        let stated = write_header(StreamId::AUDIO, pts, dts, payload_len, &mut out);
-        prop_assert_eq!(stated, out.len() - 6 + payload_len <= 0xffff);
+        write_header(StreamId::AUDIO, (pts, dts), payload_len, stuffing, &mut out);
+        prop_assert_eq!(out.len(), written_len(pts, dts) + usize::from(stuffing));
         let header = PesHeader::parse(&out).unwrap().unwrap();
         let wrap = |time: i64| time.rem_euclid(1 << TIMESTAMP_BITS) as u64;
         prop_assert_eq!(header.pts, Some(wrap(pts)));
         prop_assert_eq!(header.dts.or(header.pts), Some(wrap(dts)));
         prop_assert_eq!(header.header_len, out.len());
+        let stated = out.len() - 6 + payload_len <= 0xffff;
         prop_assert_eq!(header.payload_len, stated.then_some(payload_len));
     }
 

@@ -113,7 +113,7 @@ impl SectionAssembler {
                 continue;
             };
             let table = self.bytes.first().copied().unwrap_or_default();
-            if total > MAX_SECTION_LEN || total < COMMON_HEAD + CRC_LEN {
+            if !(COMMON_HEAD + CRC_LEN..=MAX_SECTION_LEN).contains(&total) {
                 self.reset();
                 return section(Err(PsiError::Length {
                     table,

@@ -3,4 +3,5 @@
 
 mod clips;
 mod damage;
+mod remux;
 mod support;
