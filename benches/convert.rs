@@ -4,7 +4,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use trickle_benches::picture;
 use trickle_media::ColorDescription;
-use trickle_media::convert::{planar_to_tensor, tensor_to_planar};
+use trickle_media::convert::{CoverScaler, planar_to_tensor, tensor_to_planar};
 use trickle_media::frame::{FramePool, PixelFormat};
 use yuv::{YuvPlanarImage, YuvRange, YuvStandardMatrix, yuv420_to_rgb};
 
@@ -83,5 +83,22 @@ fn from_tensor(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, to_tensor, from_tensor);
+fn scale(c: &mut Criterion) {
+    let mut group = c.benchmark_group("scale_720p_to_512x512");
+    group.throughput(Throughput::Elements(1));
+    let (pool, color) = (FramePool::new(), ColorDescription::BT709);
+    let mut scaler = CoverScaler::new(512, 512).unwrap();
+    for (name, format) in [("i420", PixelFormat::I420), ("nv12", PixelFormat::Nv12)] {
+        let image = picture(format, WIDTH, HEIGHT);
+        group.bench_function(name, |b| b.iter(|| scaler.planar(black_box(&image), &pool)));
+    }
+    let image = picture(PixelFormat::I420, WIDTH, HEIGHT);
+    let tensor = planar_to_tensor(&image, color, &pool).unwrap();
+    group.bench_function("rgb_f32", |b| {
+        b.iter(|| scaler.tensor(black_box(&tensor), &pool))
+    });
+    group.finish();
+}
+
+criterion_group!(benches, to_tensor, from_tensor, scale);
 criterion_main!(benches);

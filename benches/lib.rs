@@ -1,6 +1,8 @@
 //! Shared set-up of the benches.
 
 use trickle_media::frame::{FramePool, PixelFormat, PlanarImage};
+use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
+use trickle_media::{AccessUnit, StreamInfo};
 
 /// A picture with gradients in every plane, so that no two neighbours are alike.
 pub fn picture(format: PixelFormat, width: usize, height: usize) -> PlanarImage {
@@ -13,4 +15,21 @@ pub fn picture(format: PixelFormat, width: usize, height: usize) -> PlanarImage 
         }
     }
     image
+}
+
+/// The clip that the stages are benched on: 125 frames of 720p25, Opus.
+pub const CLIP: &str = "live_720p25_baseline_opus.ts";
+
+/// Streams and access units of [`CLIP`].
+pub fn clip_units() -> (Vec<StreamInfo>, Vec<AccessUnit>) {
+    let mut demuxer = Demuxer::new(DemuxOptions::default());
+    demuxer.push(&trickle_testkit::clip_bytes(CLIP), None);
+    demuxer.finish();
+    let mut units = Vec::new();
+    while let Some(event) = demuxer.next_event() {
+        if let DemuxEvent::Unit(unit) = event {
+            units.push(unit);
+        }
+    }
+    (demuxer.streams().to_vec(), units)
 }
