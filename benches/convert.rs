@@ -1,5 +1,8 @@
 //! Colour conversion and scaling: each way, beside copying the result and beside the `yuv` crate.
 
+// What cannot be set up cannot be measured: it stops here.
+#![allow(clippy::unwrap_used)]
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use trickle_benches::picture;
@@ -95,7 +98,7 @@ fn scale(c: &mut Criterion) {
     let image = picture(PixelFormat::I420, WIDTH, HEIGHT);
     let tensor = planar_to_tensor(&image, color, &pool).unwrap();
     group.bench_function("rgb_f32", |b| {
-        b.iter(|| scaler.tensor(black_box(&tensor), &pool))
+        b.iter(|| scaler.tensor(black_box(&tensor), &pool));
     });
     group.finish();
 }

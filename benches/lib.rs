@@ -1,5 +1,8 @@
 //! Shared set-up of the benches.
 
+// What cannot be set up cannot be measured: it stops here.
+#![allow(clippy::expect_used)]
+
 use trickle_media::frame::{FramePool, PixelFormat, PlanarImage};
 use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
 use trickle_media::{AccessUnit, StreamInfo};

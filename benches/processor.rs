@@ -1,5 +1,8 @@
 //! A processor's call, without conversion: the frame holds its tensor already.
 
+// What cannot be set up cannot be measured: it stops here.
+#![allow(clippy::unwrap_used)]
+
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tokio_util::sync::CancellationToken;
 use trickle_benches::picture;

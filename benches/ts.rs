@@ -1,5 +1,8 @@
 //! Transport streams: demuxing in pieces as a socket gives them, and muxing; beside a peer.
 
+// What cannot be set up cannot be measured: it stops here.
+#![allow(clippy::unwrap_used)]
+
 use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mpeg2ts::ts::{ReadTsPacket, TsPacketReader};
