@@ -3,7 +3,11 @@
 //! A state machine without I/O and without a clock: requests come in as calls with `now`, and
 //! segments to read from or write to come out. The rules are those of `docs/protocol.md`.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::HeaderValue;
 
@@ -12,6 +16,10 @@ use crate::{
     segment::Segment,
     seq::{SegmentRef, Seq},
 };
+
+/// For how long readers go on waiting for a segment after a later one has begun. POSTs come over
+/// connections of their own, and one may overtake another.
+pub const OVERTAKING: Duration = Duration::from_millis(500);
 
 /// A channel's segments and its life.
 #[derive(Debug)]
@@ -31,6 +39,8 @@ struct Slot {
     /// POSTs that are being received.
     writers: usize,
     begun: bool,
+    /// Since when a later segment has begun while this one has not.
+    passed_over: Option<Instant>,
 }
 
 impl Slot {
@@ -39,6 +49,7 @@ impl Slot {
             segment: Segment::new(seq),
             writers: 0,
             begun: false,
+            passed_over: None,
         }
     }
 }
@@ -260,7 +271,8 @@ impl Channel {
     ) -> Result<(), TooLarge> {
         let len = len as u64;
         self.last_byte = now;
-        self.begin(writer);
+        self.begin(writer, now);
+        self.give_up_passed_over(now);
         let segment = writer.segment.len().saturating_add(len);
         if segment > limits.segment_bytes {
             return Err(TooLarge::Segment(limits.segment_bytes));
@@ -285,7 +297,7 @@ impl Channel {
     /// A POST is over. A complete one ends its segment, an empty one too; a broken one does so
     /// if it had brought any byte, so that no reader hangs. Where another POST writes to the
     /// same segment, one that brought nothing leaves it alone.
-    pub fn end_write(&mut self, mut writer: Writer, end: BodyEnd) {
+    pub fn end_write(&mut self, mut writer: Writer, end: BodyEnd, now: Instant) {
         let alone = match self.slots.get(&writer.segment.seq()) {
             Some(slot) if writer.counted && Arc::ptr_eq(&slot.segment, &writer.segment) => {
                 slot.writers <= 1
@@ -294,7 +306,7 @@ impl Channel {
         };
         let ends = writer.wrote || (end == BodyEnd::Complete && alone);
         if ends && self.closed_at.is_none() {
-            self.begin(&mut writer);
+            self.begin(&mut writer, now);
         }
         if writer.counted
             && let Some(slot) = self.slots.get_mut(&writer.segment.seq())
@@ -309,7 +321,7 @@ impl Channel {
 
     /// Ends one segment (DELETE), waking its readers. One that was never written counts as
     /// written and empty. Returns whether there was such a segment.
-    pub fn end_segment(&mut self, wanted: SegmentRef) -> bool {
+    pub fn end_segment(&mut self, wanted: SegmentRef, now: Instant) -> bool {
         let seq = match wanted {
             SegmentRef::At(seq) => Some(seq),
             SegmentRef::Next => Some(self.next),
@@ -321,7 +333,7 @@ impl Channel {
         };
         let segment = slot.segment.clone();
         segment.finish();
-        self.advance_past(segment.seq());
+        self.advance_past(segment.seq(), now);
         true
     }
 
@@ -359,7 +371,7 @@ impl Channel {
 
     /// The first byte of a POST, or the end of an empty one: its segment is now part of the
     /// channel.
-    fn begin(&mut self, writer: &mut Writer) {
+    fn begin(&mut self, writer: &mut Writer, now: Instant) {
         if writer.wrote {
             return;
         }
@@ -381,12 +393,12 @@ impl Channel {
             .get(&seq)
             .is_some_and(|slot| Arc::ptr_eq(&slot.segment, &writer.segment))
         {
-            self.advance_past(seq);
+            self.advance_past(seq, now);
         }
     }
 
     /// Marks `seq` as begun and moves the edge and the ring on.
-    fn advance_past(&mut self, seq: Seq) {
+    fn advance_past(&mut self, seq: Seq, now: Instant) {
         if let Some(slot) = self.slots.get_mut(&seq) {
             slot.begun = true;
         }
@@ -397,15 +409,33 @@ impl Channel {
         let (next, ring) = (self.next, self.ring);
         self.slots.retain(|&other, slot| {
             let in_ring = other.distance_to(next) <= ring;
-            // Readers may wait for an index that a jump ahead passed over; unless somebody is
-            // about to write it, they must learn that it will not come.
-            let passed_over = other < seq && !slot.begun && slot.writers == 0;
-            let keep = in_ring && !passed_over;
-            if !keep {
+            if !in_ring {
                 slot.segment.evict();
+            } else if other < seq && !slot.begun {
+                slot.passed_over.get_or_insert(now);
             }
-            keep
+            in_ring
         });
+    }
+
+    /// Readers may wait for an index that a jump passed over. Unless somebody is about to write
+    /// it, they must learn that it will not come.
+    fn give_up_passed_over(&mut self, now: Instant) {
+        let is_late = |slot: &Slot| {
+            let since = slot
+                .passed_over
+                .filter(|_| !slot.begun && slot.writers == 0);
+            since.is_some_and(|since| now.saturating_duration_since(since) >= OVERTAKING)
+        };
+        if self.slots.values().any(is_late) {
+            self.slots.retain(|_, slot| {
+                let late = is_late(slot);
+                if late {
+                    slot.segment.evict();
+                }
+                !late
+            });
+        }
     }
 
     /// The publisher restarted at `seq`: its earlier segments will not be finished by anybody.

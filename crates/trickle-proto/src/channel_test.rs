@@ -56,7 +56,7 @@ impl Rig {
             self.put(&mut writer, bytes).unwrap();
         }
         let seq = writer.segment().seq();
-        self.channel.end_write(writer, BodyEnd::Complete);
+        self.channel.end_write(writer, BodyEnd::Complete, self.now);
         seq
     }
 
@@ -171,7 +171,7 @@ fn a_repeated_post_appends_while_open_and_is_dropped_afterwards() {
     rig.put(&mut first, b"a").unwrap();
     let mut second = rig.open(at(0));
     rig.put(&mut second, b"b").unwrap();
-    rig.channel.end_write(second, BodyEnd::Complete);
+    rig.channel.end_write(second, BodyEnd::Complete, rig.now);
     assert_eq!(text(&rig.segment(at(0))), "ab");
     let again = rig.channel.open_write(at(0), false, &rig.limits);
     assert!(matches!(again, Write::Finished(Seq::ZERO)));
@@ -182,11 +182,12 @@ fn a_broken_post_ends_its_segment_only_if_it_brought_bytes() {
     let mut rig = Rig::new();
     let mut writer = rig.open(at(0));
     rig.put(&mut writer, b"half").unwrap();
-    rig.channel.end_write(writer, BodyEnd::Broken);
+    rig.channel.end_write(writer, BodyEnd::Broken, rig.now);
     assert!(rig.segment(at(0)).is_ended());
 
     let preconnected = rig.open(at(1));
-    rig.channel.end_write(preconnected, BodyEnd::Broken);
+    rig.channel
+        .end_write(preconnected, BodyEnd::Broken, rig.now);
     assert_eq!(
         rig.begin(at(1)),
         None,
@@ -201,7 +202,7 @@ fn a_stale_empty_post_does_not_end_what_another_writes() {
     let stale = rig.open(at(0));
     let mut live = rig.open(at(0));
     rig.put(&mut live, b"a").unwrap();
-    rig.channel.end_write(stale, BodyEnd::Complete);
+    rig.channel.end_write(stale, BodyEnd::Complete, rig.now);
     rig.put(&mut live, b"b").unwrap();
     assert_eq!(text(&rig.segment(at(0))), "ab");
 }
@@ -224,6 +225,24 @@ fn a_segment_that_overtakes_its_predecessor_does_not_end_it() {
     rig.put(&mut first, b"earlier").unwrap();
     assert_eq!(rig.next(), 3, "and the edge does not move backwards");
     assert_eq!(text(&rig.segment(at(1))), "earlier");
+}
+
+#[test]
+fn a_reader_waits_a_moment_for_a_segment_that_was_overtaken() {
+    let mut rig = Rig::with_written(1);
+    let waited = rig.segment(at(1));
+    let mut second = rig.open(at(2));
+    rig.put(&mut second, b"later").unwrap();
+    let begin = || waited.reader().begin().now_or_never();
+    assert_eq!(begin(), None);
+
+    rig.now += OVERTAKING / 2;
+    rig.put(&mut second, b"x").unwrap();
+    assert_eq!(begin(), None);
+
+    rig.now += OVERTAKING / 2;
+    rig.put(&mut second, b"x").unwrap();
+    assert_eq!(begin(), Some(Begin::Gone));
 }
 
 #[test]
@@ -254,7 +273,7 @@ fn a_restarted_publisher_may_preconnect_before_its_first_byte() {
 fn an_abandoned_restart_changes_nothing() {
     let mut rig = Rig::with_written(9);
     let writer = rig.open(at(0));
-    rig.channel.end_write(writer, BodyEnd::Broken);
+    rig.channel.end_write(writer, BodyEnd::Broken, rig.now);
     assert_eq!(rig.next(), 9);
     assert_eq!(rig.begin(at(8)), Some(Begin::Data));
 }
@@ -286,7 +305,7 @@ fn a_reset_ends_earlier_open_segments_and_leaves_later_ones() {
 fn deleting_a_segment_wakes_its_readers_and_moves_on() {
     let mut rig = Rig::with_written(1);
     let waiting = rig.segment(at(1));
-    assert!(rig.channel.end_segment(at(1)));
+    assert!(rig.channel.end_segment(at(1), rig.now));
     assert_eq!(waiting.reader().begin().now_or_never(), Some(Begin::Empty));
     assert_eq!(
         rig.begin(at(2)),
@@ -304,7 +323,7 @@ fn deleting_what_is_not_there_is_told_and_harms_nothing() {
         at(9),
         SegmentRef::At(Seq::MAX),
     ] {
-        assert!(!rig.channel.end_segment(wanted), "{wanted}");
+        assert!(!rig.channel.end_segment(wanted, rig.now), "{wanted}");
     }
     assert_eq!(rig.write(at(1), b"x"), Seq::from(1));
 }
@@ -434,10 +453,10 @@ proptest! {
                 2 | 3 => if let Some(w) = writers.last_mut() { rig.put(w, b"x").unwrap(); },
                 4 => if let Some(w) = writers.pop() {
                     let end = if flag { BodyEnd::Complete } else { BodyEnd::Broken };
-                    rig.channel.end_write(w, end);
+                    rig.channel.end_write(w, end, rig.now);
                 },
                 5 => { let _ = rig.channel.read(at(n)); }
-                6 => { let _ = rig.channel.end_segment(at(n)); }
+                6 => { let _ = rig.channel.end_segment(at(n), rig.now); }
                 _ => if flag { rig.channel.close(rig.now); } else { rig.channel.reopen(None, rig.now); },
             }
             // Five in the ring, and what waits to be written or read ahead of it.

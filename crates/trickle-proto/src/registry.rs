@@ -270,7 +270,7 @@ impl Registry {
             if channel.admit(&mut writer, line.len(), limits, now).is_ok() {
                 writer.segment().append(Bytes::from(line));
             }
-            channel.end_write(writer, BodyEnd::Complete);
+            channel.end_write(writer, BodyEnd::Complete, now);
         });
     }
 }

@@ -310,7 +310,7 @@ impl Call<'_> {
         let Some(entry) = self.entry() else {
             return not_found();
         };
-        if entry.with(|channel| channel.end_segment(wanted)) {
+        if entry.with(|channel| channel.end_segment(wanted, now())) {
             text(StatusCode::OK, "")
         } else {
             text(StatusCode::BAD_REQUEST, "Nonexistent segment")
@@ -513,7 +513,7 @@ impl Posting<'_> {
             BodyEnd::Broken
         };
         let closed = self.entry.with(|channel| {
-            channel.end_write(writer, end);
+            channel.end_write(writer, end, now());
             channel.closed_at().is_some()
         });
         match (complete, closed) {
@@ -529,7 +529,7 @@ impl Drop for Posting<'_> {
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take() {
             self.entry
-                .with(|channel| channel.end_write(writer, BodyEnd::Broken));
+                .with(|channel| channel.end_write(writer, BodyEnd::Broken, now()));
         }
     }
 }

@@ -33,7 +33,7 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of body that a connection may take from a segment ahead of its socket. What is in
 /// there outlives the ring, so this bounds what a slow reader can hold.
-const WRITE_AHEAD: usize = 256 * 1024;
+const WRITE_AHEAD: usize = 512 * 1024;
 
 impl Relay {
     /// Serves connections until `shutdown` completes; then ends all channels, lets what is

@@ -17,7 +17,11 @@ use std::{
 };
 
 use serde::Serialize;
-use tokio::{sync::Notify, task::JoinSet, time::interval};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{interval, timeout},
+};
 use url::Url;
 
 pub use self::histogram::Histogram;
@@ -33,6 +37,9 @@ use crate::{
 /// Segments that the publisher may be ahead of the slowest subscriber when it is not paced. The
 /// relay would let it run away, and the slow ones would be cut off.
 const AHEAD: u64 = 2;
+
+/// Longest wait of the publisher for any progress.
+const STALL: Duration = Duration::from_secs(1);
 
 /// What load to make.
 #[derive(Clone, Debug)]
@@ -228,7 +235,10 @@ impl Pace {
             if self.slowest() >= segments {
                 return;
             }
-            moved.await;
+            // One that lost segments may itself wait for the publisher.
+            if timeout(STALL, moved).await.is_err() {
+                return;
+            }
         }
     }
 
