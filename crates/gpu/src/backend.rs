@@ -9,6 +9,7 @@ use trickle_media::{Codec, Unsupported};
 use crate::device::Gpu;
 use crate::error::GpuError;
 use crate::nvdec::NvDecoder;
+use crate::nvenc::NvEncoder;
 use crate::probe::{CodecCaps, Coding, DeviceReport, report_of};
 
 /// Where decoded frames are.
@@ -55,11 +56,11 @@ impl CudaBackend {
 }
 
 /// In words, or why there is none.
-fn describe(coding: &Coding) -> String {
+fn describe(name: &str, coding: &Coding) -> String {
     let names: Vec<&str> = coding.codecs.iter().map(|caps| caps.codec.name()).collect();
     match &coding.reason {
         Some(reason) => reason.clone(),
-        None => format!("NVDEC ({})", names.join(", ")),
+        None => format!("{name} ({})", names.join(", ")),
     }
 }
 
@@ -71,8 +72,8 @@ impl Backend for CudaBackend {
     fn describe(&self) -> BackendDescription {
         BackendDescription {
             name: self.name().to_owned(),
-            decoder: describe(&self.report.decode),
-            encoder: NO_ENCODER.to_owned(),
+            decoder: describe("NVDEC", &self.report.decode),
+            encoder: describe("NVENC", &encode_h264(&self.report.encode)),
             warnings: self
                 .gpu
                 .poison()
@@ -97,12 +98,58 @@ impl Backend for CudaBackend {
             .map_err(|error| unsupported(error.to_string()))
     }
 
-    fn open_encoder(&self, _settings: &VideoEncoderSettings) -> Result<VideoEncoder, Unsupported> {
-        Err(Unsupported::new(Codec::H264, NO_ENCODER))
+    fn open_encoder(&self, settings: &VideoEncoderSettings) -> Result<VideoEncoder, Unsupported> {
+        let unsupported = |reason: String| Unsupported::new(Codec::H264, reason);
+        if let Some(reason) = refuse_encoding(&self.report.encode, settings) {
+            return Err(unsupported(reason));
+        }
+        NvEncoder::open(&self.gpu, settings)
+            .map(|encoder| Box::new(encoder) as VideoEncoder)
+            .map_err(|error| match &error {
+                // What the limit on consumer cards looks like.
+                GpuError::Encoder { code: 10, .. } => unsupported(format!(
+                    "{error}: all of the card's encode sessions may be taken"
+                )),
+                _ => unsupported(error.to_string()),
+            })
     }
 }
 
-const NO_ENCODER: &str = "encoding on the GPU is not supported yet";
+/// What of a device's encoding is used: settings name no codec but H.264.
+fn encode_h264(encode: &Coding) -> Coding {
+    let mut encode = encode.clone();
+    encode.codecs.retain(|caps| caps.codec == Codec::H264);
+    encode
+}
+
+/// Why the device cannot encode with such settings, if it cannot.
+fn refuse_encoding(encode: &Coding, settings: &VideoEncoderSettings) -> Option<String> {
+    let caps = encode.codecs.iter().find(|caps| caps.codec == Codec::H264);
+    let Some(caps) = caps else {
+        let reason = encode.reason.clone();
+        return Some(reason.unwrap_or_else(|| "the device does not encode it".to_owned()));
+    };
+    let (width, height) = (settings.width, settings.height);
+    if width % 2 != 0 || height % 2 != 0 {
+        Some(format!("{width}×{height} has an odd side"))
+    } else if settings.bitrate == 0 {
+        Some("the bit rate is 0 bit/s".to_owned())
+    } else {
+        outside(caps, width, height, "encodes")
+    }
+}
+
+/// Why a size is too small or too large, if it is.
+fn outside(caps: &CodecCaps, width: u32, height: u32, does: &str) -> Option<String> {
+    let fits = (caps.min_width..=caps.max_width).contains(&width)
+        && (caps.min_height..=caps.max_height).contains(&height);
+    (!fits).then(|| {
+        format!(
+            "{width}×{height} is outside of what the device {does}, {}×{} to {}×{}",
+            caps.min_width, caps.min_height, caps.max_width, caps.max_height
+        )
+    })
+}
 
 /// Why the device cannot decode such a stream, if it cannot.
 fn refuse(decode: &Coding, params: &VideoParams) -> Option<String> {
@@ -111,14 +158,6 @@ fn refuse(decode: &Coding, params: &VideoParams) -> Option<String> {
         let reason = decode.reason.clone();
         return Some(reason.unwrap_or_else(|| "the device does not decode it".to_owned()));
     };
-    let CodecCaps {
-        min_width,
-        min_height,
-        max_width,
-        max_height,
-        ..
-    } = *caps;
-    let (width, height) = (params.width, params.height);
     if params.bit_depth != 8 {
         Some(format!(
             "{} bits per sample; 8 are supported",
@@ -126,14 +165,7 @@ fn refuse(decode: &Coding, params: &VideoParams) -> Option<String> {
         ))
     } else if params.chroma_format != 1 {
         Some("chroma other than 4:2:0".to_owned())
-    } else if !(min_width..=max_width).contains(&width)
-        || !(min_height..=max_height).contains(&height)
-    {
-        Some(format!(
-            "{width}×{height} is outside of what the device decodes, \
-             {min_width}×{min_height} to {max_width}×{max_height}"
-        ))
     } else {
-        None
+        outside(caps, params.width, params.height, "decodes")
     }
 }

@@ -57,6 +57,34 @@ impl Stream {
         })
     }
 
+    /// Writes NV12 of `image`, which is of either kind and of the same size, into `into`, which
+    /// is NV12.
+    pub(crate) fn copy_to(
+        &self,
+        image: &CudaImage,
+        into: &mut CudaImage,
+        color: ColorDescription,
+    ) -> Result<(), GpuError> {
+        let (width, height) = (into.width(), into.height());
+        let dst = nv12(into, "a copy")?;
+        let _entered = self.shared().enter()?;
+        into.before_write(self.handle())?;
+        let copied = match image.tensor() {
+            Some(src) => {
+                let k = Coefficients::of(color, width, height);
+                let call = Call::rgb_to_nv12(&src, &dst, &k)?;
+                self.read(image, || self.launch(&call))
+            }
+            None => self.read(image, || {
+                self.copy(image.rows(0), into.rows(0), width, height)?;
+                let (from, to) = (image.rows(image.chroma_row()), into.rows(into.chroma_row()));
+                self.copy(from, to, 2 * width.div_ceil(2), height.div_ceil(2))
+            }),
+        };
+        into.finish(self)?;
+        copied
+    }
+
     /// The largest centred part of the shape `width` × `height`, resized to that; of the same
     /// kind as `image`.
     ///

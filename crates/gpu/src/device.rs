@@ -6,7 +6,7 @@ use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::context::{Context, Device, Entered};
-use crate::dl::{CuFunction, CuModule, CuResult, Cuda};
+use crate::dl::{CuContext, CuFunction, CuModule, CuResult, Cuda};
 use crate::error::GpuError;
 use crate::kernels::{Call, Module};
 use crate::pool::Idle;
@@ -96,6 +96,10 @@ impl Shared {
 
     pub(crate) fn cuda(&self) -> &'static Cuda {
         self.context.cuda()
+    }
+
+    pub(crate) fn context_handle(&self) -> CuContext {
+        self.context.handle()
     }
 
     /// Makes the device's context current on this thread, unless it is unusable.

@@ -10,17 +10,21 @@
 
 mod context;
 mod decoder;
+mod encoder;
 mod memory;
 mod parser;
 mod status;
 mod stream;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use context::{Context, push, with_stack};
 pub(crate) use decoder::{Decoder, Decoders, Shape};
+pub(crate) use encoder::{
+    EncodeError, EncodeSession, Input, Order, Output, Setup, settings as encode_settings,
+};
 pub(crate) use memory::{Allocations, HostBytes, total as device_memory};
 pub(crate) use parser::{Callbacks, Parser};
 pub(crate) use status::Status;
@@ -45,7 +49,7 @@ pub(crate) struct Driver {
     pub(crate) parsers: HashMap<Handle, Option<Parser>>,
     pub(crate) decoders: Decoders,
     /// Open encode sessions.
-    pub(crate) encoders: HashSet<Handle>,
+    pub(crate) encoders: HashMap<Handle, EncodeSession>,
     /// What was alive when its context went.
     lost: Vec<String>,
     /// The error that no call recovers from, once there is one.
@@ -107,7 +111,7 @@ impl Driver {
         alive.extend(decoders.map(|handle| format!("decoder {handle:#x}")));
         alive.extend(
             self.encoders
-                .iter()
+                .keys()
                 .map(|handle| format!("encoder {handle:#x}")),
         );
         if self.context.retained > 0 {

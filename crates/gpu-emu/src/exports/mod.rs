@@ -9,4 +9,5 @@ mod cuda_work;
 mod cuvid;
 mod emulator;
 mod nvenc;
+mod nvenc_work;
 mod pointer;

@@ -1,4 +1,4 @@
-//! `libnvidia-encode.so.1`: sessions, and what the encoder can.
+//! `libnvidia-encode.so.1`: the library's two functions, sessions, and what the encoder can.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -9,26 +9,56 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI::{
     NV_ENCODE_API_FUNCTION_LIST_VER, NVENCAPI_VERSION, NVENCSTATUS,
 };
 
+use super::nvenc_work as work;
 use super::pointer::Out;
-use crate::driver::{Handle, call};
+use crate::driver::{Driver, EncodeError, EncodeSession, Handle, call};
 use crate::settings::setting;
-
-const OK: NVENCSTATUS = NVENCSTATUS::NV_ENC_SUCCESS;
 
 /// Sessions that a consumer's card allows.
 const MAX_SESSIONS: usize = 3;
 
+/// The status of a result. Its number is one of the enum's by construction.
+pub(super) fn status(result: Result<(), EncodeError>) -> NVENCSTATUS {
+    match result {
+        Ok(()) => NVENCSTATUS::NV_ENC_SUCCESS,
+        // SAFETY: every constant of `EncodeError` is a status of the interface.
+        Err(error) => unsafe { std::mem::transmute::<u32, NVENCSTATUS>(error.0) },
+    }
+}
+
+/// Runs `body` on the driver.
+fn on_driver(body: impl FnOnce(&mut Driver) -> Result<(), EncodeError>) -> NVENCSTATUS {
+    let mut result = Err(EncodeError::GENERIC);
+    call(|driver| {
+        result = body(driver);
+        Ok(())
+    });
+    status(result)
+}
+
+/// Runs `body` on an open session.
+pub(super) fn on_session(
+    handle: *mut c_void,
+    body: impl FnOnce(&mut Driver, &mut EncodeSession) -> Result<(), EncodeError>,
+) -> NVENCSTATUS {
+    on_driver(|driver| {
+        let handle = handle.addr() as Handle;
+        let taken = driver.encoders.remove(&handle);
+        let mut session = taken.ok_or(EncodeError::INVALID_ENCODERDEVICE)?;
+        let result = body(driver, &mut session);
+        driver.encoders.insert(handle, session);
+        result
+    })
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn NvEncodeAPIGetMaxSupportedVersion(version: Out<u32>) -> NVENCSTATUS {
     let supported = if setting("old-encoder") {
-        11 << 4 | 1
+        (11 << 4) | 1
     } else {
-        12 << 4 | 1
+        (12 << 4) | 1
     };
-    match version.put(supported) {
-        Ok(()) => OK,
-        Err(_) => NVENCSTATUS::NV_ENC_ERR_INVALID_PTR,
-    }
+    status(version.put(supported).map_err(|_| EncodeError::INVALID_PTR))
 }
 
 #[unsafe(no_mangle)]
@@ -45,74 +75,58 @@ extern "C" fn NvEncodeAPICreateInstance(mut list: Out<NV_ENCODE_API_FUNCTION_LIS
     list.nvEncGetEncodeGUIDCount = Some(guid_count);
     list.nvEncGetEncodeGUIDs = Some(guids);
     list.nvEncGetEncodeCaps = Some(caps);
-    OK
-}
-
-/// Runs `body` with the number of a session that is open.
-fn with_session(session: *mut c_void, body: impl FnOnce() -> NVENCSTATUS) -> NVENCSTATUS {
-    let mut open = false;
-    call(|driver| {
-        open = driver.encoders.contains(&(session.addr() as Handle));
-        Ok(())
-    });
-    if open {
-        body()
-    } else {
-        NVENCSTATUS::NV_ENC_ERR_INVALID_ENCODERDEVICE
-    }
+    list.nvEncGetEncodePresetConfigEx = Some(work::preset_config);
+    list.nvEncInitializeEncoder = Some(work::initialize);
+    list.nvEncCreateBitstreamBuffer = Some(work::create_bitstream);
+    list.nvEncDestroyBitstreamBuffer = Some(work::destroy_bitstream);
+    list.nvEncRegisterResource = Some(work::register);
+    list.nvEncUnregisterResource = Some(work::unregister);
+    list.nvEncMapInputResource = Some(work::map);
+    list.nvEncUnmapInputResource = Some(work::unmap);
+    list.nvEncEncodePicture = Some(work::encode);
+    list.nvEncLockBitstream = Some(work::lock);
+    list.nvEncUnlockBitstream = Some(work::unlock);
+    NVENCSTATUS::NV_ENC_SUCCESS
 }
 
 unsafe extern "C" fn open(
     params: *mut NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS,
     session: *mut *mut c_void,
 ) -> NVENCSTATUS {
-    // SAFETY: the caller gives a structure or null.
-    let Some(params) = (unsafe { params.as_ref() }) else {
-        return NVENCSTATUS::NV_ENC_ERR_INVALID_PTR;
-    };
-    if session.is_null() {
-        return NVENCSTATUS::NV_ENC_ERR_INVALID_PTR;
-    }
-    if params.version != NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER
-        || params.apiVersion != NVENCAPI_VERSION
-    {
-        return NVENCSTATUS::NV_ENC_ERR_INVALID_VERSION;
-    }
-    if setting("no-encoder") {
-        return NVENCSTATUS::NV_ENC_ERR_UNSUPPORTED_DEVICE;
-    }
-    let mut opened = Err(NVENCSTATUS::NV_ENC_ERR_GENERIC);
-    call(|driver| {
+    on_driver(|driver| {
+        // SAFETY: the caller gives a structure or null.
+        let params = unsafe { params.as_ref() }.ok_or(EncodeError::INVALID_PTR)?;
+        // SAFETY: the caller gives room for a handle or null.
+        let session = unsafe { session.as_mut() }.ok_or(EncodeError::INVALID_PTR)?;
+        if params.version != NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER
+            || params.apiVersion != NVENCAPI_VERSION
+        {
+            return Err(EncodeError::INVALID_VERSION);
+        }
+        if setting("no-encoder") {
+            return Err(EncodeError::UNSUPPORTED_DEVICE);
+        }
         let alive =
             driver.context.retained > 0 && params.device.addr() as Handle == driver.context.handle;
-        opened = if params.deviceType != NV_ENC_DEVICE_TYPE::NV_ENC_DEVICE_TYPE_CUDA || !alive {
-            Err(NVENCSTATUS::NV_ENC_ERR_INVALID_DEVICE)
-        } else if driver.encoders.len() >= MAX_SESSIONS || setting("encoder-busy") {
-            Err(NVENCSTATUS::NV_ENC_ERR_OUT_OF_MEMORY)
-        } else {
-            let handle = driver.handle();
-            driver.encoders.insert(handle);
-            Ok(handle)
-        };
-        Ok(())
-    });
-    match opened {
-        Ok(handle) => {
-            // SAFETY: not null, by the check above; the caller's to write.
-            unsafe { session.write(std::ptr::without_provenance_mut(handle as usize)) };
-            OK
+        if params.deviceType != NV_ENC_DEVICE_TYPE::NV_ENC_DEVICE_TYPE_CUDA || !alive {
+            return Err(EncodeError::INVALID_DEVICE);
         }
-        Err(status) => status,
-    }
+        if driver.encoders.len() >= MAX_SESSIONS || setting("encoder-busy") {
+            return Err(EncodeError::OUT_OF_MEMORY);
+        }
+        let handle = driver.handle();
+        driver.encoders.insert(handle, EncodeSession::default());
+        *session = std::ptr::without_provenance_mut(handle as usize);
+        Ok(())
+    })
 }
 
 unsafe extern "C" fn destroy(session: *mut c_void) -> NVENCSTATUS {
-    with_session(session, || {
-        call(|driver| {
-            driver.encoders.remove(&(session.addr() as Handle));
-            Ok(())
-        });
-        OK
+    on_driver(|driver| {
+        let session = driver.encoders.remove(&(session.addr() as Handle));
+        let left = session.ok_or(EncodeError::INVALID_ENCODERDEVICE)?.left();
+        driver.lose(left);
+        Ok(())
     })
 }
 
@@ -123,10 +137,10 @@ unsafe extern "C" fn last_error(_session: *mut c_void) -> *const c_char {
 const GUIDS: [GUID; 2] = [NV_ENC_CODEC_H264_GUID, NV_ENC_CODEC_HEVC_GUID];
 
 unsafe extern "C" fn guid_count(session: *mut c_void, count: *mut u32) -> NVENCSTATUS {
-    with_session(session, || {
-        // SAFETY: the caller's to write; null was promised not to be.
-        unsafe { count.write(GUIDS.len() as u32) };
-        OK
+    on_session(session, |_, _| {
+        // SAFETY: the caller gives room for a number or null.
+        *unsafe { count.as_mut() }.ok_or(EncodeError::INVALID_PTR)? = GUIDS.len() as u32;
+        Ok(())
     })
 }
 
@@ -136,16 +150,15 @@ unsafe extern "C" fn guids(
     room: u32,
     count: *mut u32,
 ) -> NVENCSTATUS {
-    with_session(session, || {
-        if room < GUIDS.len() as u32 {
-            return NVENCSTATUS::NV_ENC_ERR_INVALID_PARAM;
+    on_session(session, |_, _| {
+        if room < GUIDS.len() as u32 || to.is_null() {
+            return Err(EncodeError::INVALID_PARAM);
         }
         // SAFETY: the caller promised room for `room` values, which is enough.
-        unsafe {
-            to.copy_from_nonoverlapping(GUIDS.as_ptr(), GUIDS.len());
-            count.write(GUIDS.len() as u32);
-        }
-        OK
+        unsafe { to.copy_from_nonoverlapping(GUIDS.as_ptr(), GUIDS.len()) };
+        // SAFETY: the caller gives room for a number or null.
+        *unsafe { count.as_mut() }.ok_or(EncodeError::INVALID_PTR)? = GUIDS.len() as u32;
+        Ok(())
     })
 }
 
@@ -155,30 +168,27 @@ unsafe extern "C" fn caps(
     param: *mut NV_ENC_CAPS_PARAM,
     value: *mut c_int,
 ) -> NVENCSTATUS {
-    with_session(session, || {
+    on_session(session, |_, _| {
         // SAFETY: the caller gives a structure or null.
-        let Some(param) = (unsafe { param.as_ref() }) else {
-            return NVENCSTATUS::NV_ENC_ERR_INVALID_PTR;
-        };
+        let param = unsafe { param.as_ref() }.ok_or(EncodeError::INVALID_PTR)?;
         if param.version != NV_ENC_CAPS_PARAM_VER {
-            return NVENCSTATUS::NV_ENC_ERR_INVALID_VERSION;
+            return Err(EncodeError::INVALID_VERSION);
         }
         if !GUIDS.contains(&codec) {
-            return NVENCSTATUS::NV_ENC_ERR_INVALID_PARAM;
+            return Err(EncodeError::INVALID_PARAM);
         }
         let side = if codec == NV_ENC_CODEC_H264_GUID {
             4096
         } else {
             8192
         };
-        let answer = match param.capsToQuery {
+        // SAFETY: the caller gives room for a number or null.
+        *unsafe { value.as_mut() }.ok_or(EncodeError::INVALID_PTR)? = match param.capsToQuery {
             NV_ENC_CAPS::NV_ENC_CAPS_WIDTH_MIN => 145,
             NV_ENC_CAPS::NV_ENC_CAPS_HEIGHT_MIN => 49,
             NV_ENC_CAPS::NV_ENC_CAPS_WIDTH_MAX | NV_ENC_CAPS::NV_ENC_CAPS_HEIGHT_MAX => side,
             _ => 0,
         };
-        // SAFETY: the caller's to write.
-        unsafe { value.write(answer) };
-        OK
+        Ok(())
     })
 }

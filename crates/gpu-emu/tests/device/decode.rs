@@ -13,7 +13,7 @@ use trickle_testkit::clip_bytes;
 use crate::emulated::{MACHINE, Machine, current_context};
 
 /// A clip's video: what is known of it before its first unit, and at most `count` units.
-fn video(clip: &str, count: usize) -> (VideoParams, Vec<AccessUnit>) {
+pub(crate) fn video(clip: &str, count: usize) -> (VideoParams, Vec<AccessUnit>) {
     let mut demuxer = Demuxer::new(DemuxOptions::default());
     demuxer.push(&clip_bytes(clip), None);
     demuxer.finish();
@@ -62,7 +62,7 @@ fn decode(decoder: &mut VideoDecoder, units: &[AccessUnit]) -> (Vec<VideoFrame>,
 }
 
 /// Time, size and samples, the chroma interleaved.
-fn facts(frame: &VideoFrame) -> (Timestamp, usize, usize, Vec<u8>) {
+pub(crate) fn facts(frame: &VideoFrame) -> (Timestamp, usize, usize, Vec<u8>) {
     let frame = frame.clone().to_host().unwrap();
     let Image::Planar(image) = frame.image() else {
         panic!("not planes");
@@ -198,7 +198,7 @@ fn a_damaged_picture_stops_the_stream_until_the_next_keyframe() {
 fn garbage_is_no_picture_and_no_end() {
     MACHINE.run(|| {
         let (params, mut units) = video("ptswrap_180p30.ts", 6);
-        let garbage: Vec<u8> = (0..997u32).map(|at| (at * 151 >> 3) as u8).collect();
+        let garbage: Vec<u8> = (0..997u32).map(|at| ((at * 151) >> 3) as u8).collect();
         units[3].data = garbage.into();
         let mut decoder = gpu_decoder(&params, Place::Device);
         let (frames, _) = decode(&mut decoder, &units);

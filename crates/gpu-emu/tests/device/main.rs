@@ -6,6 +6,7 @@
 
 mod decode;
 mod emulated;
+mod encode;
 mod faults;
 mod frames;
 mod probe;

@@ -5,8 +5,10 @@ use std::sync::OnceLock;
 
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::NV_ENCODE_API_FUNCTION_LIST_VER;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::{
-    GUID, NV_ENC_CAPS_PARAM, NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, NV_ENCODE_API_FUNCTION_LIST,
-    NVENCAPI_MAJOR_VERSION, NVENCAPI_MINOR_VERSION,
+    GUID, NV_ENC_CAPS_PARAM, NV_ENC_CREATE_BITSTREAM_BUFFER, NV_ENC_INITIALIZE_PARAMS,
+    NV_ENC_LOCK_BITSTREAM, NV_ENC_MAP_INPUT_RESOURCE, NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS,
+    NV_ENC_PIC_PARAMS, NV_ENC_PRESET_CONFIG, NV_ENC_REGISTER_RESOURCE, NV_ENC_TUNING_INFO,
+    NV_ENCODE_API_FUNCTION_LIST, NVENCAPI_MAJOR_VERSION, NVENCAPI_MINOR_VERSION,
 };
 
 use crate::dl::{self, EncStatus};
@@ -53,6 +55,19 @@ functions! {
     nvEncGetEncodeGUIDCount guid_count(*mut c_void, *mut u32) -> EncStatus;
     nvEncGetEncodeGUIDs guids(*mut c_void, *mut GUID, u32, *mut u32) -> EncStatus;
     nvEncGetEncodeCaps caps(*mut c_void, GUID, *mut NV_ENC_CAPS_PARAM, *mut c_int) -> EncStatus;
+    nvEncGetEncodePresetConfigEx preset_config(
+        *mut c_void, GUID, GUID, NV_ENC_TUNING_INFO, *mut NV_ENC_PRESET_CONFIG) -> EncStatus;
+    nvEncInitializeEncoder initialize(*mut c_void, *mut NV_ENC_INITIALIZE_PARAMS) -> EncStatus;
+    nvEncCreateBitstreamBuffer create_bitstream(
+        *mut c_void, *mut NV_ENC_CREATE_BITSTREAM_BUFFER) -> EncStatus;
+    nvEncDestroyBitstreamBuffer destroy_bitstream(*mut c_void, *mut c_void) -> EncStatus;
+    nvEncRegisterResource register(*mut c_void, *mut NV_ENC_REGISTER_RESOURCE) -> EncStatus;
+    nvEncUnregisterResource unregister(*mut c_void, *mut c_void) -> EncStatus;
+    nvEncMapInputResource map(*mut c_void, *mut NV_ENC_MAP_INPUT_RESOURCE) -> EncStatus;
+    nvEncUnmapInputResource unmap(*mut c_void, *mut c_void) -> EncStatus;
+    nvEncEncodePicture encode(*mut c_void, *mut NV_ENC_PIC_PARAMS) -> EncStatus;
+    nvEncLockBitstream lock(*mut c_void, *mut NV_ENC_LOCK_BITSTREAM) -> EncStatus;
+    nvEncUnlockBitstream unlock(*mut c_void, *mut c_void) -> EncStatus;
 }
 
 /// The functions, taken at the first call; the outcome stays for the process.

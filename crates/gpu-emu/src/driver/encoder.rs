@@ -1,0 +1,267 @@
+//! The video encoder: OpenH264 behind NVENC's rules.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use trickle_media::backend::Backend;
+use trickle_media::codec::CpuBackend;
+use trickle_media::coder::{VideoEncoder, VideoEncoderSettings};
+use trickle_media::frame::{FramePool, Image, PixelFormat, PlanarImage};
+use trickle_media::h264::{NalKind, annexb};
+use trickle_media::{Timestamp, VideoFrame};
+
+use super::{Allocations, Handle};
+
+/// A status other than success (`NVENCSTATUS`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EncodeError(pub(crate) u32);
+
+impl EncodeError {
+    pub(crate) const UNSUPPORTED_DEVICE: Self = Self(2);
+    pub(crate) const INVALID_ENCODERDEVICE: Self = Self(3);
+    pub(crate) const INVALID_DEVICE: Self = Self(4);
+    pub(crate) const INVALID_PTR: Self = Self(6);
+    pub(crate) const INVALID_PARAM: Self = Self(8);
+    pub(crate) const INVALID_CALL: Self = Self(9);
+    pub(crate) const OUT_OF_MEMORY: Self = Self(10);
+    pub(crate) const ENCODER_NOT_INITIALIZED: Self = Self(11);
+    pub(crate) const INVALID_VERSION: Self = Self(15);
+    pub(crate) const GENERIC: Self = Self(20);
+    pub(crate) const RESOURCE_REGISTER_FAILED: Self = Self(23);
+    pub(crate) const RESOURCE_NOT_REGISTERED: Self = Self(24);
+    pub(crate) const RESOURCE_NOT_MAPPED: Self = Self(25);
+}
+
+/// What a session was initialised with.
+pub(crate) struct Setup {
+    pub(crate) settings: VideoEncoderSettings,
+    /// Parameter sets come with every keyframe, unasked.
+    pub(crate) repeat_headers: bool,
+}
+
+/// A registered input.
+#[derive(Clone, Copy)]
+pub(crate) struct Input {
+    pub(crate) address: u64,
+    pub(crate) pitch: usize,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+}
+
+/// An output buffer.
+#[derive(Default)]
+pub(crate) struct Output {
+    /// A coded picture that was not read yet.
+    pub(crate) coded: Option<Coded>,
+    pub(crate) locked: bool,
+}
+
+/// A coded picture.
+#[derive(Clone)]
+pub(crate) struct Coded {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) keyframe: bool,
+    pub(crate) timestamp: u64,
+}
+
+/// How a picture is to be coded.
+pub(crate) struct Order {
+    /// Mapped input.
+    pub(crate) input: Handle,
+    pub(crate) output: Handle,
+    pub(crate) pitch: usize,
+    pub(crate) timestamp: u64,
+    pub(crate) keyframe: bool,
+    pub(crate) headers: bool,
+}
+
+/// An encode session.
+#[derive(Default)]
+pub(crate) struct EncodeSession {
+    engine: Option<(VideoEncoder, Setup)>,
+    pub(crate) inputs: HashMap<Handle, Input>,
+    /// Mapped inputs, by the handle of the mapping.
+    pub(crate) mapped: HashMap<Handle, Handle>,
+    pub(crate) outputs: HashMap<Handle, Output>,
+    pictures: i64,
+}
+
+impl EncodeSession {
+    pub(crate) fn initialize(&mut self, setup: Setup) -> Result<(), EncodeError> {
+        if self.engine.is_some() {
+            return Err(EncodeError::INVALID_CALL);
+        }
+        let engine = CpuBackend::new().open_encoder(&setup.settings);
+        self.engine = Some((engine.map_err(|_| EncodeError::INVALID_PARAM)?, setup));
+        Ok(())
+    }
+
+    pub(crate) fn is_initialized(&self) -> bool {
+        self.engine.is_some()
+    }
+
+    /// Takes an input, if hardware would.
+    pub(crate) fn register(
+        &mut self,
+        handle: Handle,
+        input: Input,
+        memory: &Allocations,
+    ) -> Result<(), EncodeError> {
+        let (_, setup) = self
+            .engine
+            .as_ref()
+            .ok_or(EncodeError::ENCODER_NOT_INITIALIZED)?;
+        let size = (
+            setup.settings.width as usize,
+            setup.settings.height as usize,
+        );
+        let rows = input.height + input.height.div_ceil(2);
+        if (input.width, input.height) != size
+            || input.pitch < input.width
+            || !input.pitch.is_multiple_of(4)
+            || !memory.holds(input.address, input.pitch * rows)
+        {
+            return Err(EncodeError::RESOURCE_REGISTER_FAILED);
+        }
+        self.inputs.insert(handle, input);
+        Ok(())
+    }
+
+    /// Not while it is mapped.
+    pub(crate) fn unregister(&mut self, handle: Handle) -> Result<(), EncodeError> {
+        if self.mapped.values().any(|&registered| registered == handle) {
+            return Err(EncodeError::INVALID_CALL);
+        }
+        let input = self.inputs.remove(&handle);
+        input
+            .map(|_| ())
+            .ok_or(EncodeError::RESOURCE_NOT_REGISTERED)
+    }
+
+    pub(crate) fn map(&mut self, handle: Handle, registered: Handle) -> Result<(), EncodeError> {
+        if !self.inputs.contains_key(&registered) {
+            return Err(EncodeError::RESOURCE_NOT_REGISTERED);
+        }
+        if self.mapped.values().any(|&other| other == registered) {
+            return Err(EncodeError::INVALID_CALL);
+        }
+        self.mapped.insert(handle, registered);
+        Ok(())
+    }
+
+    pub(crate) fn unmap(&mut self, handle: Handle) -> Result<(), EncodeError> {
+        let mapping = self.mapped.remove(&handle);
+        mapping.map(|_| ()).ok_or(EncodeError::RESOURCE_NOT_MAPPED)
+    }
+
+    /// Codes what the input holds **now**: work that waits in streams is not waited for.
+    pub(crate) fn encode(
+        &mut self,
+        order: &Order,
+        memory: &Allocations,
+    ) -> Result<(), EncodeError> {
+        let (engine, setup) = self
+            .engine
+            .as_mut()
+            .ok_or(EncodeError::ENCODER_NOT_INITIALIZED)?;
+        let registered = self
+            .mapped
+            .get(&order.input)
+            .ok_or(EncodeError::RESOURCE_NOT_MAPPED)?;
+        let input = self
+            .inputs
+            .get(registered)
+            .ok_or(EncodeError::RESOURCE_NOT_REGISTERED)?;
+        let output = self
+            .outputs
+            .get_mut(&order.output)
+            .ok_or(EncodeError::INVALID_PARAM)?;
+        if output.locked || output.coded.is_some() || order.pitch != input.pitch {
+            return Err(EncodeError::INVALID_PARAM);
+        }
+        let image = read(input, memory).ok_or(EncodeError::GENERIC)?;
+        let rate = setup.settings.frame_rate;
+        let ticks = self.pictures * 90_000 * i64::from(rate.den) / i64::from(rate.num);
+        self.pictures += 1;
+        if order.keyframe {
+            engine.force_keyframe();
+        }
+        let frame = VideoFrame::new(
+            Image::Planar(image),
+            Timestamp::mpeg(ticks),
+            setup.settings.color,
+            FramePool::new(),
+        );
+        engine.push(frame).map_err(|_| EncodeError::GENERIC)?;
+        let unit = engine.pull().ok_or(EncodeError::GENERIC)?;
+        let first = self.pictures == 1;
+        let bytes = if first || order.headers || setup.repeat_headers {
+            unit.data.to_vec()
+        } else {
+            without_headers(&unit.data)
+        };
+        output.coded = Some(Coded {
+            bytes,
+            keyframe: unit.keyframe,
+            timestamp: order.timestamp,
+        });
+        Ok(())
+    }
+
+    /// What was not given back before the session went.
+    pub(crate) fn left(&self) -> Vec<String> {
+        let mapped = self
+            .mapped
+            .keys()
+            .map(|handle| format!("mapped input {handle:#x}"));
+        let inputs = self
+            .inputs
+            .keys()
+            .map(|handle| format!("registered input {handle:#x}"));
+        let outputs = self
+            .outputs
+            .keys()
+            .map(|handle| format!("bitstream buffer {handle:#x}"));
+        mapped.chain(inputs).chain(outputs).collect()
+    }
+}
+
+/// The picture at an input, row by row: chroma follows the last row of luma.
+fn read(input: &Input, memory: &Allocations) -> Option<PlanarImage> {
+    let pool = FramePool::new();
+    let (width, height) = (input.width, input.height);
+    let mut image = PlanarImage::new(PixelFormat::Nv12, width, height, &pool.bytes).ok()?;
+    let [luma, chroma, _] = image.planes_mut();
+    let chroma_rows = chroma.chunks_exact_mut(2 * width.div_ceil(2));
+    for (row, to) in luma.chunks_exact_mut(width).chain(chroma_rows).enumerate() {
+        let at = input.address + (row * input.pitch) as u64;
+        to.copy_from_slice(&memory.read(at, to.len()).ok()?);
+    }
+    Some(image)
+}
+
+/// The unit without its parameter sets.
+fn without_headers(unit: &[u8]) -> Vec<u8> {
+    let kept =
+        annexb::nal_units(unit).filter(|nal| !matches!(nal.kind(), NalKind::SPS | NalKind::PPS));
+    kept.flat_map(|nal| [&annexb::START_CODE[..], nal.bytes].concat())
+        .collect()
+}
+
+/// Settings for the engine: keyframes only when they are asked for.
+pub(crate) fn settings(
+    (width, height): (u32, u32),
+    bitrate: u32,
+    frame_rate: trickle_media::stream::Rational,
+    color: trickle_media::ColorDescription,
+) -> VideoEncoderSettings {
+    VideoEncoderSettings {
+        width,
+        height,
+        bitrate,
+        frame_rate,
+        gop: Duration::MAX,
+        color,
+        threads: 1,
+    }
+}
