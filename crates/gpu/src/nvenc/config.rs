@@ -77,6 +77,12 @@ pub(super) fn initialize<K>(
         let said = [color.primaries, color.transfer, color.matrix];
         let described = said.iter().any(|&code| code != UNSPECIFIED);
         let vui = addr_of_mut!((*h264).h264VUIParameters);
+        // No picture is held back for another: players need not wait for one.
+        addr_of_mut!((*vui).bitstreamRestrictionFlag).write(1);
+        // A tick is a field's time (E.2.1).
+        addr_of_mut!((*vui).timingInfoPresentFlag).write(1);
+        addr_of_mut!((*vui).numUnitInTicks).write(settings.frame_rate.den);
+        addr_of_mut!((*vui).timeScale).write(settings.frame_rate.num.saturating_mul(2));
         addr_of_mut!((*vui).videoSignalTypePresentFlag).write(1);
         addr_of_mut!((*vui).videoFormat)
             .cast::<u32>()
