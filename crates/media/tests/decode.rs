@@ -1,6 +1,8 @@
 //! The CPU's H.264 decoder on the clips: pictures and times as ffmpeg gives them (figures in
 //! `testdata/figures`), and what becomes of damage.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests may, like tests.
+
 use proptest::prelude::*;
 use serde_json::Value;
 use trickle_media::codec::CpuBackend;

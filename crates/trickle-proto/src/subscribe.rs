@@ -1,6 +1,6 @@
 //! What a subscriber asks for next: the decisions, without sockets and without a clock.
 //!
-//! The driver in [`crate::http`] sends the GET that [`SubscribeState::wanted`] names, hands the
+//! The driver in `http` sends the GET that [`SubscribeState::wanted`] names, hands the
 //! answer to [`SubscribeState::on_answer`], and does what the returned [`Step`] says.
 
 use std::time::{Duration, Instant};

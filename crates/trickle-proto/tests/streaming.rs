@@ -1,5 +1,7 @@
 //! Publisher, relay and subscriber together, over loopback.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests may, like tests.
+
 use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

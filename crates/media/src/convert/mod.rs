@@ -1,6 +1,6 @@
 //! Conversion between YUV planes and RGB f32 tensors, and scaling.
 //!
-//! The formula, its rounding and the siting of chroma are those of [`reference`](self::reference);
+//! The formula, its rounding and the siting of chroma are those of [`mod@reference`];
 //! the conversions here give the same values, bit for bit, faster. Pictures of any size convert
 //! and scale: odd, portrait, of one pixel, with sides up to [`MAX_SIDE`](crate::frame::MAX_SIDE).
 

@@ -12,6 +12,7 @@ pub mod slice;
 pub mod sps;
 mod vui;
 
+pub use crate::bits::BitError;
 pub use access_unit::{AccessUnitDetector, Boundary, UnitFacts};
 pub use nal::{NalKind, NalUnit};
 pub use parameter_sets::{ParameterSetError, ParameterSets};
