@@ -116,9 +116,10 @@ impl PublishState {
 
     /// The relay's `/next`, or `None` when it does not know the channel. A publisher that
     /// resumes keeps its own numbers where they are ahead, so that readers can go on too.
-    pub fn resynced(&mut self, next: Option<Seq>) {
+    /// `reset`: nothing of its own is under way that a reset would cut short.
+    pub fn resynced(&mut self, next: Option<Seq>, reset: bool) {
         self.resync = false;
-        self.reset = true;
+        self.reset = reset;
         self.next = self.next.max(next.unwrap_or(Seq::ZERO));
     }
 

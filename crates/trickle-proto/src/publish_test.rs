@@ -60,11 +60,20 @@ fn after_a_failure_it_resumes_with_a_reset_and_keeps_its_numbers() {
     }
     state.record(PostAnswer::NoAnswer);
     assert!(state.needs_resync());
-    state.resynced(None);
+    state.resynced(None, true);
     assert_eq!(state.take(), (Seq::from(4), true));
     assert_eq!(state.take(), (Seq::from(5), false));
-    state.resynced(Some(Seq::from(9)));
+    state.resynced(Some(Seq::from(9)), true);
     assert_eq!(state.take(), (Seq::from(9), true));
+}
+
+#[test]
+fn it_does_not_reset_while_a_segment_of_its_own_is_under_way() {
+    let mut state = state();
+    state.take();
+    state.record(PostAnswer::NoAnswer);
+    state.resynced(Some(Seq::from(1)), false);
+    assert_eq!(state.take(), (Seq::from(1), false));
 }
 
 #[test]

@@ -155,6 +155,10 @@ impl Publisher {
                 if let Some(ahead) = self.ahead.take() {
                     self.state.give_back(ahead.seq);
                 }
+                // The reset that follows would cut short what the relay is still receiving.
+                while let Some(at) = self.posts.iter().position(|post| post.upload.is_ended()) {
+                    self.settle(at).await?;
+                }
                 self.resync().await?;
             }
             let ahead = match self.ahead.take() {
@@ -281,7 +285,7 @@ impl Publisher {
         if next.is_none() && self.create {
             self.within_window(Ask::Create).await?;
         }
-        self.state.resynced(next);
+        self.state.resynced(next, self.posts.is_empty());
         Ok(())
     }
 
