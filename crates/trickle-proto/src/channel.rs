@@ -29,6 +29,8 @@ pub struct Channel {
     /// The index that the next write takes: one above the last segment that was begun.
     next: Seq,
     slots: BTreeMap<Seq, Slot>,
+    /// Segments below this one left before the ring's end, to keep within the limits.
+    oldest: Seq,
     last_byte: Instant,
     closed_at: Option<Instant>,
 }
@@ -129,6 +131,7 @@ impl Channel {
             ring: ring.max(1) as u64,
             next: Seq::ZERO,
             slots: BTreeMap::new(),
+            oldest: Seq::ZERO,
             last_byte: now,
             closed_at: None,
         }
@@ -197,6 +200,14 @@ impl Channel {
             } else {
                 Read::EndOfStream
             };
+        }
+        let in_ring = (1..=self.ring).contains(&seq.distance_to(self.next));
+        if in_ring && seq >= self.oldest {
+            // Not written although a later one was: its POST may be on its way.
+            let since = self.last_byte;
+            let slot = self.slot(seq);
+            slot.passed_over.get_or_insert(since);
+            return Read::Segment(slot.segment.clone());
         }
         let waits = seq == self.next || (self.next == Seq::ZERO && seq == Seq::from(1));
         if waits && seq < Seq::MAX {
@@ -290,6 +301,7 @@ impl Channel {
             kept = kept.saturating_sub(slot.segment.len());
             slot.segment.evict();
             self.slots.remove(&seq);
+            self.oldest = seq.next();
         }
         Ok(())
     }
@@ -354,6 +366,7 @@ impl Channel {
 
     /// Gives all segments up, cutting off whoever still reads them.
     pub fn evict_all(&mut self) {
+        self.oldest = Seq::ZERO;
         for slot in std::mem::take(&mut self.slots).into_values() {
             slot.segment.evict();
         }
@@ -420,7 +433,7 @@ impl Channel {
 
     /// Readers may wait for an index that a jump passed over. Unless somebody is about to write
     /// it, they must learn that it will not come.
-    fn give_up_passed_over(&mut self, now: Instant) {
+    pub fn give_up_passed_over(&mut self, now: Instant) {
         let is_late = |slot: &Slot| {
             let since = slot
                 .passed_over

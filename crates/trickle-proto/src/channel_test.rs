@@ -246,6 +246,15 @@ fn a_reader_waits_a_moment_for_a_segment_that_was_overtaken() {
 }
 
 #[test]
+fn a_reader_may_come_after_a_segment_was_overtaken() {
+    let mut rig = Rig::with_written(1);
+    rig.write(at(2), b"later");
+    let waited = rig.segment(at(1));
+    rig.write(at(1), b"earlier");
+    assert_eq!(text(&waited), "earlier");
+}
+
+#[test]
 fn writing_zero_again_restarts_the_channel_at_the_first_byte() {
     let mut rig = Rig::with_written(3);
     let mut writer = rig.open(at(0));

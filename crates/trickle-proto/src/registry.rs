@@ -200,8 +200,10 @@ impl Registry {
     /// Closes idle channels and forgets closed ones whose time is over.
     pub fn sweep(&self, now: Instant) {
         for entry in self.entries() {
-            let (closed_at, last_byte) =
-                entry.with(|channel| (channel.closed_at(), channel.last_byte()));
+            let (closed_at, last_byte) = entry.with(|channel| {
+                channel.give_up_passed_over(now);
+                (channel.closed_at(), channel.last_byte())
+            });
             match closed_at {
                 Some(at) if now.saturating_duration_since(at) >= self.rules.retention => {
                     self.forget(&entry);

@@ -85,6 +85,8 @@ async fn spoil(mut client: TcpStream, relay: SocketAddr, random: Arc<AtomicU64>)
     let Ok(mut server) = TcpStream::connect(relay).await else {
         return;
     };
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
     let budget = match fault {
         2 | 3 => draw(&random) % 20_000, // breaks off somewhere
         _ => u64::MAX,
@@ -134,13 +136,17 @@ async fn publish(url: Url) -> BTreeSet<u64> {
                     break;
                 }
             }
-            Err(PublishError::SegmentLost { seq, .. }) => drop(lost.insert(seq.get())),
+            Err(PublishError::SegmentLost { seq, .. }) => {
+                lost.insert(seq.get());
+            }
             Err(error) => panic!("{error}"),
         }
     }
     match publisher.close().await {
         Ok(()) => {}
-        Err(PublishError::SegmentLost { seq, .. }) => drop(lost.insert(seq.get())),
+        Err(PublishError::SegmentLost { seq, .. }) => {
+            lost.insert(seq.get());
+        }
         Err(error) => panic!("{error}"),
     }
     lost
@@ -177,7 +183,7 @@ async fn subscribe(url: Url) -> Seen {
                         seen.whole.push((seq, text));
                     }
                     Err(SubscribeError::Truncated { seq, .. }) => {
-                        drop(seen.broken.insert(seq.get()));
+                        seen.broken.insert(seq.get());
                     }
                     Err(error) => panic!("{error}"),
                 }
