@@ -48,6 +48,9 @@ pub enum StartError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// The processing stage itself failed.
+    #[error("internal error: {0}")]
+    Internal(String),
     /// A channel's address cannot be used.
     #[error("{field}: {reason}")]
     Channel {

@@ -12,14 +12,35 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod decode;
+mod egress;
+mod encode;
 mod error;
+mod histogram;
+mod ingest;
+mod intake;
+mod interleave;
+mod item;
+pub mod offline;
+mod output;
+mod pacing;
 mod params;
-pub mod session;
+mod process;
+mod queue;
+mod scale;
+mod session;
+mod shared;
+mod stats;
 mod status;
+#[cfg(test)]
+mod testing;
+mod thread;
+mod timeline;
 
 pub use config::{AudioMode, EncodeConfig, OnError, SessionConfig};
 pub use error::{ConfigError, EndReason, StartError, UpdateError};
 pub use params::WorkerParams;
+pub use session::Session;
 pub use status::{
     AudioRoute, AudioStatus, CodecStatus, Dropped, Faults, Fps, FrameCounts, InputStatus,
     LatencyStatus, OutputStatus, Percentiles, ProcessorStatus, SessionState, SessionStatus,

@@ -180,6 +180,8 @@ pub struct InputStatus {
     pub width: Option<u32>,
     /// Rows of the picture.
     pub height: Option<u32>,
+    /// Why the video is left out and only sound goes on, where it is so.
+    pub video_refused: Option<String>,
     /// Audio codec.
     pub audio_codec: Option<Codec>,
 }

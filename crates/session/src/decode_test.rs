@@ -1,0 +1,192 @@
+//! The decoding stage around decoders that do what they are told.
+
+use super::*;
+use crate::testing::{Obedient, audio_stream, packet_item, picture_item, video_stream};
+
+struct Bench {
+    shared: Arc<Shared>,
+    backend: Arc<Obedient>,
+}
+
+impl Bench {
+    fn new(live: bool) -> Self {
+        Self {
+            shared: Arc::new(Shared::new("test".into(), live)),
+            backend: Arc::new(Obedient::default()),
+        }
+    }
+
+    /// Runs the stage over `items` on this thread; what comes out.
+    fn run(&self, items: Vec<Item>) -> Vec<Item> {
+        let stage = DecodeStage::new(Arc::clone(&self.shared), self.backend.backends());
+        let shared = Arc::clone(&self.shared);
+        let feeder = std::thread::spawn(move || {
+            for item in items {
+                shared.queues.decode.push(item);
+            }
+            shared.queues.decode.close();
+        });
+        let shared = Arc::clone(&self.shared);
+        let reader = std::thread::spawn(move || {
+            std::iter::from_fn(|| shared.queues.process.pop()).collect()
+        });
+        stage.run();
+        feeder.join().unwrap();
+        reader.join().unwrap()
+    }
+}
+
+fn frames(items: &[Item]) -> Vec<i64> {
+    items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Frame(frame) => Some(frame.frame.pts().ticks / 90),
+            _ => None,
+        })
+        .collect()
+}
+
+fn streams(video: &Arc<StreamInfo>, audio: Option<&Arc<StreamInfo>>, route: AudioRoute) -> Item {
+    Item::Streams(Arc::new(Streams {
+        video: Some(Arc::clone(video)),
+        audio: audio.cloned(),
+        route,
+    }))
+}
+
+#[test]
+fn damaged_pictures_are_counted_and_the_others_come_out() {
+    let bench = Bench::new(false);
+    let video = video_stream(16, 8);
+    let out = bench.run(vec![
+        picture_item(0, "ok", &video),
+        picture_item(40, "damaged", &video),
+        picture_item(80, "ok", &video),
+    ]);
+    assert_eq!(frames(&out), [0, 80]);
+    assert_eq!(bench.shared.stats.dropped.damaged.get(), 1);
+    assert_eq!(bench.shared.stats.damaged_pictures.get(), 1);
+    assert_eq!(bench.shared.reason(), None);
+}
+
+#[test]
+fn a_broken_decoder_is_opened_anew() {
+    let bench = Bench::new(false);
+    let video = video_stream(16, 8);
+    let out = bench.run(vec![
+        picture_item(0, "broken", &video),
+        picture_item(40, "ok", &video),
+    ]);
+    assert_eq!(frames(&out), [40]);
+    assert_eq!(bench.backend.decoders.lock().unwrap().len(), 2);
+    assert_eq!(bench.shared.stats.decoder_restarts.get(), 1);
+}
+
+#[test]
+fn a_decoder_that_only_breaks_ends_the_session() {
+    let bench = Bench::new(false);
+    let video = video_stream(16, 8);
+    let items = (0..20).map(|n| picture_item(n * 40, "broken", &video));
+    bench.run(items.collect());
+    let reason = bench.shared.reason().unwrap();
+    assert_eq!(reason, EndReason::DecoderFailed("obedient: as told".into()));
+    assert_eq!(
+        bench.backend.decoders.lock().unwrap().len(),
+        MAX_BREAKS as usize
+    );
+}
+
+#[test]
+fn new_parameters_mean_a_new_decoder() {
+    let bench = Bench::new(false);
+    let (large, small) = (video_stream(32, 16), video_stream(16, 8));
+    let out = bench.run(vec![
+        picture_item(0, "ok", &large),
+        picture_item(40, "ok", &large),
+        picture_item(80, "ok", &small),
+    ]);
+    let sizes: Vec<usize> = out
+        .iter()
+        .filter_map(|item| match item {
+            Item::Frame(frame) => Some(frame.frame.width()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sizes, [32, 32, 16]);
+    assert_eq!(bench.backend.decoders.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn a_refused_stream_ends_the_session_with_what_and_why() {
+    let bench = Bench::new(false);
+    let mut interlaced = (*video_stream(16, 8)).clone();
+    if let StreamParams::Video(params) = &mut interlaced.params {
+        params.interlaced = true;
+    }
+    bench.run(vec![picture_item(0, "ok", &Arc::new(interlaced))]);
+    let reason = bench.shared.reason().unwrap().to_string();
+    assert_eq!(
+        reason,
+        "no backend can decode this stream: obedient: hevc is not supported: it is interlaced"
+    );
+}
+
+#[test]
+fn a_live_session_goes_on_with_its_sound() {
+    let bench = Bench::new(true);
+    let (video, audio) = (video_stream(16, 8), audio_stream(Codec::Opus, 2));
+    let out = bench.run(vec![
+        streams(&video, Some(&audio), AudioRoute::Copied),
+        picture_item(0, "unsupported", &video),
+        packet_item(20, &audio),
+    ]);
+    assert_eq!(bench.shared.reason(), None);
+    let last = out
+        .iter()
+        .rev()
+        .find_map(|item| match item {
+            Item::Streams(streams) => Some(Arc::clone(streams)),
+            _ => None,
+        })
+        .unwrap();
+    assert!(last.video.is_none() && last.audio.is_some());
+    assert!(matches!(out.last(), Some(Item::Packet(_))));
+    let refused = bench.shared.stats.facts().input.video_refused.clone();
+    assert_eq!(refused.as_deref(), Some("hevc is not supported: as told"));
+}
+
+#[test]
+fn frames_above_the_rate_are_dropped_here() {
+    let bench = Bench::new(false);
+    bench.shared.set_max_framerate(Some(5.0));
+    let video = video_stream(16, 8);
+    let items = (0..25).map(|n| picture_item(n * 40, "ok", &video));
+    let out = bench.run(items.collect());
+    assert_eq!(frames(&out), [0, 200, 400, 600, 800]);
+    assert_eq!(bench.shared.stats.dropped.max_framerate.get(), 20);
+}
+
+#[test]
+fn a_picture_shown_before_the_last_one_is_left_out() {
+    let bench = Bench::new(false);
+    let video = video_stream(16, 8);
+    let items = [0, 40, 40, 20, 80].map(|at| picture_item(at, "ok", &video));
+    assert_eq!(frames(&bench.run(items.into())), [0, 40, 80]);
+    assert_eq!(bench.shared.stats.dropped.out_of_order.get(), 2);
+}
+
+#[test]
+fn sound_that_cannot_be_decoded_is_left_out_and_said_so() {
+    let bench = Bench::new(true);
+    let (video, audio) = (video_stream(16, 8), audio_stream(Codec::Ac3, 2));
+    let out = bench.run(vec![
+        streams(&video, Some(&audio), AudioRoute::Transcoded),
+        packet_item(0, &audio),
+        packet_item(20, &audio),
+        picture_item(0, "ok", &video),
+    ]);
+    assert_eq!(frames(&out), [0]);
+    let facts = bench.shared.stats.facts();
+    assert_eq!(facts.audio.route, AudioRoute::None);
+    assert!(facts.audio.note.as_deref().unwrap().contains("ac3"));
+}

@@ -1,0 +1,429 @@
+//! The encoding stage: one thread that owns the video and the audio encoder.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use trickle_media::access_unit::{Codec, TrackId};
+use trickle_media::audio::OPUS_SAMPLE_RATE;
+use trickle_media::backend::Backends;
+use trickle_media::codec::{OpusEncoder, OpusEncoderSettings};
+use trickle_media::coder::{Encoder, VideoEncoder, VideoEncoderSettings};
+use trickle_media::error::CodecError;
+use trickle_media::frame::{FramePool, StageTimes};
+use trickle_media::stream::{Rational, StreamParams};
+use trickle_media::{AccessUnit, AudioFrame, AudioParams, StreamInfo, Timestamp, VideoFrame};
+
+use crate::config::EncodeConfig;
+use crate::error::EndReason;
+use crate::item::{Coded, Encoded, Frame, Item};
+use crate::queue::Push;
+use crate::scale::Scaler;
+use crate::shared::Shared;
+use crate::stats::Facts;
+
+/// Times that an encoder may break without a unit between them before the session gives up.
+const MAX_BREAKS: u32 = 8;
+/// Frame rate for rate control until one is known.
+const USUAL_RATE: Rational = Rational { num: 30, den: 1 };
+/// By how much, as a share, the measured frame rate may differ from the encoder's.
+const RATE_TOLERANCE: f64 = 0.2;
+/// Frames that an encoder may hold; times of more are forgotten.
+const MAX_HELD: usize = 64;
+
+/// The encoding stage.
+pub(crate) struct EncodeStage {
+    shared: Arc<Shared>,
+    backends: Backends,
+    config: EncodeConfig,
+    /// Nothing is published: frames end here.
+    sink: bool,
+    video: Option<OpenVideo>,
+    sound: Option<OpenSound>,
+    scaler: Scaler,
+    pool: FramePool,
+    breaks: u32,
+    last_pts: Option<Timestamp>,
+}
+
+struct OpenVideo {
+    encoder: VideoEncoder,
+    settings: VideoEncoderSettings,
+    /// Times of the frames that are in the encoder.
+    held: VecDeque<(Timestamp, StageTimes)>,
+    gop: Gop,
+}
+
+struct OpenSound {
+    encoder: OpusEncoder,
+    stream: Arc<StreamInfo>,
+}
+
+/// The group of pictures that is being coded.
+#[derive(Clone, Copy)]
+struct Gop {
+    /// Its first frame.
+    start: Timestamp,
+    /// Frames since.
+    frames: u32,
+}
+
+/// The session is over for this stage.
+struct Over;
+
+impl EncodeStage {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        backends: Backends,
+        config: EncodeConfig,
+        sink: bool,
+    ) -> Self {
+        Self {
+            shared,
+            backends,
+            config,
+            sink,
+            video: None,
+            sound: None,
+            scaler: Scaler::default(),
+            pool: FramePool::new(),
+            breaks: 0,
+            last_pts: None,
+        }
+    }
+
+    /// Works until the input is closed or the session is over.
+    pub(crate) fn run(mut self) {
+        let result = loop {
+            let Some(item) = self.shared.queues.encode.pop() else {
+                break self.finish();
+            };
+            let result = match item {
+                Item::Frame(frame) => self.frame(frame),
+                Item::Sound(sound) => self.sound(sound),
+                other => self.send(other),
+            };
+            if result.is_err() {
+                break result;
+            }
+        };
+        if result.is_err() {
+            tracing::debug!("encoding is cut off");
+        }
+        self.shared.queues.egress.close();
+    }
+
+    fn frame(&mut self, Frame { frame, rate, fit }: Frame) -> Result<(), Over> {
+        let stats = &self.shared.stats;
+        if self.last_pts.is_some_and(|last| frame.pts() <= last) {
+            stats.dropped.out_of_order.add(1);
+            return Ok(());
+        }
+        self.last_pts = Some(frame.pts());
+        if self.sink {
+            stats.video_out.add(1);
+            if let Some(now) = self.shared.now() {
+                stats.video_out_rate.tick(now);
+                stats.sent(frame.times(), now);
+            }
+            return Ok(());
+        }
+        let frame = match fit {
+            Some(size) if (frame.width(), frame.height()) != size => {
+                match self.scaler.fit(&frame, size) {
+                    Ok(image) => frame.replace_image(image),
+                    Err(error) => return self.refused(&CodecError::Frame(error)),
+                }
+            }
+            _ => frame,
+        };
+        self.open_for(&frame, rate)?;
+        let forced = self.shared.take_keyframe_request();
+        let Some(open) = &mut self.video else {
+            self.shared.stats.dropped.encoder_error.add(1);
+            return Ok(());
+        };
+        if forced {
+            open.encoder.force_keyframe();
+        }
+        open.gop.frames += 1;
+        if open.held.len() == MAX_HELD {
+            open.held.pop_front();
+        }
+        open.held.push_back((frame.pts(), *frame.times()));
+        if let Err(error) = open.encoder.push(frame) {
+            open.held.pop_back();
+            return self.failed(&error);
+        }
+        self.pull_video()
+    }
+
+    /// Makes sure that there is an encoder for frames like this one.
+    fn open_for(&mut self, frame: &VideoFrame, stated: Option<Rational>) -> Result<(), Over> {
+        let pts = frame.pts();
+        let rate = match &self.video {
+            None => self.expected_rate(stated),
+            Some(open) => {
+                let settings = &open.settings;
+                let due = pts
+                    .since(open.gop.start)
+                    .is_some_and(|length| length >= settings.gop);
+                // Rate control wants the rate that frames really come at. A keyframe is due, so a
+                // new encoder costs nothing.
+                let measured = due
+                    .then(|| open.gop.rate(pts))
+                    .flatten()
+                    .filter(|rate| differs(*rate, settings.frame_rate));
+                let same = frame.width() == settings.width as usize
+                    && frame.height() == settings.height as usize
+                    && frame.color() == settings.color;
+                if same && measured.is_none() {
+                    return Ok(());
+                }
+                measured.unwrap_or(settings.frame_rate)
+            }
+        };
+        self.close_video()?;
+        // No frame is larger than `MAX_SIDE`, which fits.
+        let (width, height) = (frame.width() as u32, frame.height() as u32);
+        let settings = VideoEncoderSettings {
+            width,
+            height,
+            bitrate: self
+                .config
+                .bitrate
+                .unwrap_or_else(|| VideoEncoderSettings::default_bitrate(width, height, rate)),
+            frame_rate: rate,
+            gop: self.config.gop,
+            color: frame.color(),
+            threads: self.config.threads,
+        };
+        let chosen = match self.backends.open_encoder(&settings) {
+            Ok(chosen) => chosen,
+            Err(refused) => {
+                self.shared
+                    .fail(EndReason::EncoderFailed(refused.to_string()));
+                return Err(Over);
+            }
+        };
+        let name = chosen.codec.name();
+        tracing::info!(
+            encoder = name,
+            backend = chosen.backend,
+            width,
+            height,
+            bitrate = settings.bitrate,
+            frame_rate = rate.as_f64(),
+            "encoder opened"
+        );
+        let mut facts = self.shared.stats.facts();
+        Facts::opened(&mut facts.encoder, &chosen, name);
+        facts.output.width = Some(width);
+        facts.output.height = Some(height);
+        facts.output.bitrate = Some(settings.bitrate);
+        drop(facts);
+        self.video = Some(OpenVideo {
+            encoder: chosen.codec,
+            settings,
+            held: VecDeque::with_capacity(MAX_HELD),
+            gop: Gop {
+                start: pts,
+                frames: 0,
+            },
+        });
+        Ok(())
+    }
+
+    /// The frame rate that the input states, held to `max_framerate`.
+    fn expected_rate(&self, stated: Option<Rational>) -> Rational {
+        let rate = stated.unwrap_or(USUAL_RATE);
+        match self.shared.max_framerate() {
+            Some(max) if max < rate.as_f64() => {
+                Rational::new((max * 1000.0).round() as u32, 1000).unwrap_or(rate)
+            }
+            _ => rate,
+        }
+    }
+
+    /// Hands on every unit that the encoder has ready.
+    fn pull_video(&mut self) -> Result<(), Over> {
+        while let Some((unit, times)) = self.video.as_mut().and_then(OpenVideo::pull) {
+            self.breaks = 0;
+            let times = StageTimes {
+                encoded: self.shared.now(),
+                ..times
+            };
+            self.send(Item::Encoded(Encoded { unit, times }))?;
+        }
+        Ok(())
+    }
+
+    /// The encoder failed on a frame.
+    fn failed(&mut self, error: &CodecError) -> Result<(), Over> {
+        if !matches!(error, CodecError::Broken { .. }) {
+            return self.refused(error);
+        }
+        self.video = None;
+        self.breaks += 1;
+        let stats = &self.shared.stats;
+        stats.encoder_restarts.add(1);
+        stats.dropped.encoder_error.add(1);
+        if self.breaks >= MAX_BREAKS {
+            self.shared
+                .fail(EndReason::EncoderFailed(error.to_string()));
+            return Err(Over);
+        }
+        tracing::warn!(%error, "the encoder broke and is opened anew");
+        Ok(())
+    }
+
+    /// A frame cannot be encoded; others may.
+    fn refused(&self, error: &CodecError) -> Result<(), Over> {
+        let dropped = &self.shared.stats.dropped.encoder_error;
+        dropped.add(1);
+        if dropped.get().is_power_of_two() {
+            tracing::warn!(%error, count = dropped.get(), "a frame is left out");
+        }
+        Ok(())
+    }
+
+    fn close_video(&mut self) -> Result<(), Over> {
+        if let Some(open) = &mut self.video
+            && let Err(error) = open.encoder.flush()
+        {
+            tracing::debug!(%error, "at the end of the coded stream");
+        }
+        let result = self.pull_video();
+        self.video = None;
+        result
+    }
+
+    fn sound(&mut self, sound: AudioFrame) -> Result<(), Over> {
+        if self.sink {
+            self.shared.stats.audio_out.add(1);
+            return Ok(());
+        }
+        if self.sound.is_none() {
+            // One channel or two; `OpusEncoder` mixes what has more, now and later.
+            let channels = if sound.channels() == 1 { 1 } else { 2 };
+            match OpusEncoder::new(OpusEncoderSettings::new(channels), &self.pool) {
+                Ok(encoder) => {
+                    self.sound = Some(OpenSound {
+                        encoder,
+                        stream: Arc::new(opus_stream(channels)),
+                    });
+                }
+                Err(error) => {
+                    self.shared
+                        .fail(EndReason::EncoderFailed(error.to_string()));
+                    return Err(Over);
+                }
+            }
+        }
+        if let Some(open) = &mut self.sound
+            && let Err(error) = open.encoder.push(sound)
+        {
+            let stats = &self.shared.stats;
+            stats.audio_errors.add(1);
+            if stats.audio_errors.get().is_power_of_two() {
+                tracing::warn!(%error, "sound is left out");
+            }
+        }
+        self.pull_sound()
+    }
+
+    fn pull_sound(&mut self) -> Result<(), Over> {
+        let Some(open) = &mut self.sound else {
+            return Ok(());
+        };
+        let stream = Arc::clone(&open.stream);
+        while let Some(unit) = self.sound.as_mut().and_then(|open| open.encoder.pull()) {
+            let stream = Arc::clone(&stream);
+            self.send(Item::Packet(Coded { unit, stream }))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Over> {
+        self.close_video()?;
+        if let Some(Err(error)) = self.sound.as_mut().map(|open| open.encoder.flush()) {
+            tracing::debug!(%error, "at the end of the sound");
+        }
+        self.pull_sound()
+    }
+
+    fn send(&self, item: Item) -> Result<(), Over> {
+        let stats = &self.shared.stats;
+        let video = matches!(item, Item::Encoded(_));
+        match self.shared.queues.egress.push(item) {
+            Push::Done { dropped, skipping } if video => {
+                stats.dropped.publisher_busy.add(dropped);
+                if skipping {
+                    self.shared.request_keyframe();
+                }
+            }
+            Push::Done { dropped, .. } => stats.audio_dropped.add(dropped),
+            Push::Closed(_) => {
+                stats.dropped.stopped.add(u64::from(video));
+                return Err(Over);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl OpenVideo {
+    /// The next unit, with the times of its frame.
+    fn pull(&mut self) -> Option<(AccessUnit, StageTimes)> {
+        let unit = self.encoder.pull()?;
+        let mut times = StageTimes::default();
+        // Units come in the order of the frames; an encoder may have left some out.
+        while let Some((pts, held)) = self.held.front().copied() {
+            if pts > unit.pts {
+                break;
+            }
+            times = held;
+            self.held.pop_front();
+        }
+        if unit.keyframe && self.gop.start < unit.pts {
+            self.gop = Gop {
+                start: unit.pts,
+                frames: 1,
+            };
+        }
+        Some((unit, times))
+    }
+}
+
+impl Gop {
+    /// Frames per second, when its frames are those before `end`.
+    fn rate(&self, end: Timestamp) -> Option<Rational> {
+        let length = end.since(self.start).filter(|length| !length.is_zero())?;
+        let rate = f64::from(self.frames) / Duration::as_secs_f64(&length);
+        Rational::new((rate * 1000.0).round() as u32, 1000)
+    }
+}
+
+/// The output's audio stream. Its track is the muxer's to choose.
+pub(crate) fn opus_stream(channels: u8) -> StreamInfo {
+    StreamInfo {
+        track: TrackId(0),
+        codec: Codec::Opus,
+        language: None,
+        params: StreamParams::Audio(AudioParams {
+            codec: Codec::Opus,
+            sample_rate: OPUS_SAMPLE_RATE,
+            channels,
+            config: Bytes::new(),
+        }),
+    }
+}
+
+fn differs(measured: Rational, nominal: Rational) -> bool {
+    (measured.as_f64() / nominal.as_f64() - 1.0).abs() > RATE_TOLERANCE
+}
+
+#[cfg(test)]
+#[path = "encode_test.rs"]
+mod tests;

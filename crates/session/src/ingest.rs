@@ -1,0 +1,162 @@
+//! The ingest task: segments of the input channel to the demuxer to the stages.
+
+use std::time::{Duration, Instant};
+
+use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
+use trickle_proto::subscribe::SubscribeStop;
+use trickle_proto::{SegmentReader, SubscribeError, Subscriber};
+
+use crate::error::EndReason;
+use crate::intake::{Intake, Over};
+use crate::shared::Shared;
+
+/// How long the stages may take to finish after the input has ended. A model that is slower than
+/// this with its last two frames has stalled.
+const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Reads the input channel until it ends or the session does.
+pub(crate) async fn run(shared: &Shared, subscriber: Subscriber, intake: Intake) {
+    let mut ingest = Ingest {
+        shared,
+        demuxer: Demuxer::new(DemuxOptions::default()),
+        intake,
+    };
+    let read = ingest.read(subscriber);
+    let Some(result) = shared.cancel.run_until_cancelled(read).await else {
+        return;
+    };
+    if let Err(reason) = result {
+        return shared.fail(reason);
+    }
+    if ingest.finish().is_err() {
+        return;
+    }
+    let in_time = tokio::time::timeout(DRAIN_LIMIT, shared.cancel.cancelled()).await;
+    if in_time.is_err() {
+        shared.fail(EndReason::ProcessorFailed(format!(
+            "it did not finish within {DRAIN_LIMIT:?} after the end of the input"
+        )));
+    }
+}
+
+struct Ingest<'a> {
+    shared: &'a Shared,
+    demuxer: Demuxer,
+    intake: Intake,
+}
+
+impl Ingest<'_> {
+    /// Reads segment after segment; returns at the end of the stream.
+    async fn read(&mut self, mut subscriber: Subscriber) -> Result<(), EndReason> {
+        let stats = &self.shared.stats;
+        loop {
+            let segment = match subscriber.next_segment().await {
+                Ok(Some(segment)) => segment,
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(self.reason(&error)),
+            };
+            stats.segments_in.add(1);
+            if let Some(gap) = segment.gap() {
+                stats.input_gaps.add(gap.missing().max(1));
+            }
+            match self.segment(segment).await {
+                Ok(()) => {}
+                // The stages are gone; why is known already.
+                Err(Broken::Over) => return Ok(()),
+                Err(Broken::Read(error)) if error.is_terminal() => {
+                    return Err(self.reason(&error));
+                }
+                Err(Broken::Read(error)) => {
+                    stats.input_gaps.add(1);
+                    tracing::warn!(%error, "going on with the next segment");
+                }
+            }
+        }
+    }
+
+    async fn segment(&mut self, mut segment: SegmentReader) -> Result<(), Broken> {
+        loop {
+            let chunk = segment.chunk();
+            // A unit whose end cannot be told from its bytes is complete after a pause.
+            let chunk = match self.demuxer.deadline() {
+                None => chunk.await,
+                Some(deadline) => {
+                    tokio::pin!(chunk);
+                    tokio::select! {
+                        biased;
+                        chunk = &mut chunk => chunk,
+                        () = tokio::time::sleep_until(deadline.into()) => {
+                            self.demuxer.flush_quiet(Instant::now());
+                            self.hand_on()?;
+                            chunk.await
+                        }
+                    }
+                }
+            };
+            let Some(chunk) = chunk.map_err(Broken::Read)? else {
+                return Ok(());
+            };
+            self.shared.stats.bytes_in.add(chunk.len() as u64);
+            self.demuxer.push(&chunk, Some(Instant::now()));
+            self.hand_on()?;
+        }
+    }
+
+    /// Gives the stages what the demuxer has ready.
+    fn hand_on(&mut self) -> Result<(), Over> {
+        hand_on(&mut self.demuxer, &mut self.intake, self.shared)
+    }
+
+    fn finish(&mut self) -> Result<(), Over> {
+        self.demuxer.finish();
+        self.hand_on()?;
+        self.intake.finish();
+        Ok(())
+    }
+
+    fn reason(&self, error: &SubscribeError) -> EndReason {
+        let began = self.shared.stats.segments_in.get() > 0;
+        match error {
+            SubscribeError::Stopped {
+                stop: SubscribeStop::NotFound,
+                ..
+            } if !began => EndReason::InputNotFound(error.to_string()),
+            _ => EndReason::InputLost(error.to_string()),
+        }
+    }
+}
+
+/// Gives the stages what a demuxer has ready.
+pub(crate) fn hand_on(
+    demuxer: &mut Demuxer,
+    intake: &mut Intake,
+    shared: &Shared,
+) -> Result<(), Over> {
+    while let Some(event) = demuxer.next_event() {
+        match event {
+            DemuxEvent::Streams(streams) => intake.streams(&streams)?,
+            DemuxEvent::Unit(unit) => intake.unit(unit)?,
+            DemuxEvent::Fault(fault) => {
+                let faults = &shared.stats.transport_faults;
+                faults.add(1);
+                // A bad line must not fill the log.
+                if faults.get().is_power_of_two() {
+                    tracing::warn!(%fault, count = faults.get(), "fault in the input");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why a segment is not read any further.
+enum Broken {
+    Over,
+    Read(SubscribeError),
+}
+
+impl From<Over> for Broken {
+    fn from(_: Over) -> Self {
+        Self::Over
+    }
+}

@@ -1,0 +1,181 @@
+//! From a container's streams and units to the stages: choice of streams, session time, routing.
+
+use std::sync::Arc;
+
+use trickle_media::StreamInfo;
+use trickle_media::access_unit::{AccessUnit, Codec, MediaKind};
+
+use crate::config::AudioMode;
+use crate::error::EndReason;
+use crate::item::{Coded, Item, Streams};
+use crate::queue::Push;
+use crate::shared::Shared;
+use crate::status::AudioRoute;
+use crate::timeline::Timeline;
+
+/// Where every unit of the input enters the session.
+pub(crate) struct Intake {
+    shared: Arc<Shared>,
+    audio: AudioMode,
+    /// The processor wants sound.
+    takes_audio: bool,
+    timeline: Timeline,
+    streams: Streams,
+    /// What the container held last, for the message when nothing of it was of use.
+    seen: Vec<Codec>,
+}
+
+/// The session is over for this stage.
+pub(crate) struct Over;
+
+impl Intake {
+    pub(crate) fn new(shared: Arc<Shared>, audio: AudioMode, takes_audio: bool) -> Self {
+        Self {
+            shared,
+            audio,
+            takes_audio,
+            timeline: Timeline::new(),
+            streams: Streams {
+                video: None,
+                audio: None,
+                route: AudioRoute::None,
+            },
+            seen: Vec::new(),
+        }
+    }
+
+    /// The container holds these streams from here on. The first of each kind is used, and kept
+    /// for as long as it is there.
+    pub(crate) fn streams(&mut self, found: &[StreamInfo]) -> Result<(), Over> {
+        self.seen = found.iter().map(|stream| stream.codec).collect();
+        let pick = |kind: MediaKind, now: &Option<Arc<StreamInfo>>| {
+            let mut all = found.iter().filter(|stream| stream.codec.kind() == kind);
+            let kept = now
+                .as_ref()
+                .and_then(|now| all.clone().find(|stream| stream.track == now.track));
+            let stream = kept.or_else(|| all.next())?;
+            match now {
+                Some(now) if **now == *stream => Some(Arc::clone(now)),
+                _ => Some(Arc::new(stream.clone())),
+            }
+        };
+        let video = pick(MediaKind::Video, &self.streams.video);
+        let audio = pick(MediaKind::Audio, &self.streams.audio);
+        let route = audio
+            .as_ref()
+            .map_or(AudioRoute::None, |audio| self.route(audio.codec));
+        let mut facts = self.shared.stats.facts();
+        facts.input.video_codec = video.as_ref().map(|stream| stream.codec);
+        facts.input.audio_codec = audio.as_ref().map(|stream| stream.codec);
+        facts.audio.route = route;
+        facts.audio.note = None;
+        drop(facts);
+        let streams = Streams {
+            video,
+            audio: audio.filter(|_| route != AudioRoute::None),
+            route,
+        };
+        if streams == self.streams {
+            return Ok(());
+        }
+        tracing::info!(
+            video = streams.video.as_ref().map(|stream| stream.codec.name()),
+            audio = streams.audio.as_ref().map(|stream| stream.codec.name()),
+            ?route,
+            "input streams"
+        );
+        self.streams = streams.clone();
+        self.send(Item::Streams(Arc::new(streams)))
+    }
+
+    fn route(&self, codec: Codec) -> AudioRoute {
+        match (self.audio, codec) {
+            (AudioMode::None, _) => AudioRoute::None,
+            _ if self.takes_audio => AudioRoute::Processed,
+            (AudioMode::Opus | AudioMode::Copy, Codec::Opus) | (AudioMode::Copy, Codec::Aac) => {
+                AudioRoute::Copied
+            }
+            // The output carries nothing but AAC and Opus.
+            _ => AudioRoute::Transcoded,
+        }
+    }
+
+    /// A unit of the container.
+    pub(crate) fn unit(&mut self, mut unit: AccessUnit) -> Result<(), Over> {
+        let of = |stream: &Option<Arc<StreamInfo>>| {
+            stream
+                .as_ref()
+                .filter(|stream| stream.track == unit.track)
+                .cloned()
+        };
+        let stats = &self.shared.stats;
+        let (video, stream) = match (of(&self.streams.video), of(&self.streams.audio)) {
+            (Some(stream), _) => {
+                stats.video_in.add(1);
+                if let Some(now) = unit.received {
+                    stats.video_in_rate.tick(now);
+                }
+                (true, stream)
+            }
+            (None, Some(stream)) => {
+                stats.audio_in.add(1);
+                if let Some(now) = unit.received {
+                    stats.audio_in_rate.tick(now);
+                }
+                (false, stream)
+            }
+            (None, None) => return Ok(()),
+        };
+        let rebases = self.timeline.rebases();
+        self.timeline.map(&mut unit);
+        if self.timeline.rebases() != rebases {
+            stats.timeline_rebases.add(1);
+            tracing::warn!(track = %unit.track, at = %unit.dts, "the input's clock jumped");
+        }
+        let coded = Coded { unit, stream };
+        self.send(if video {
+            Item::Picture(coded)
+        } else {
+            Item::Packet(coded)
+        })
+    }
+
+    /// The input has ended: the stages finish what they have. An input without anything of use
+    /// is a failure.
+    pub(crate) fn finish(&self) {
+        if self.streams.video.is_none() && self.streams.audio.is_none() {
+            let seen: Vec<&str> = self.seen.iter().map(|codec| codec.name()).collect();
+            self.shared.fail(EndReason::NoStreams(if seen.is_empty() {
+                "no streams were found".to_owned()
+            } else {
+                format!("it holds {}", seen.join(", "))
+            }));
+        }
+        self.shared.queues.decode.close();
+    }
+
+    /// To the decoder; live, packets that are copied go straight to the output, as neither the
+    /// decoder nor a slow model may hold them up. Files keep their order instead.
+    fn send(&self, item: Item) -> Result<(), Over> {
+        let queues = &self.shared.queues;
+        let stats = &self.shared.stats;
+        let video = matches!(item, Item::Picture(_));
+        let past = self.shared.live
+            && self.streams.route == AudioRoute::Copied
+            && matches!(item, Item::Packet(_));
+        let queue = if past { &queues.egress } else { &queues.decode };
+        match queue.push(item) {
+            Push::Done { dropped, .. } if video => stats.dropped.decoder_busy.add(dropped),
+            Push::Done { dropped, .. } => stats.audio_dropped.add(dropped),
+            Push::Closed(_) => {
+                stats.dropped.stopped.add(u64::from(video));
+                return Err(Over);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "intake_test.rs"]
+mod tests;

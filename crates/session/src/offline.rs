@@ -1,0 +1,326 @@
+//! Files through the same stages: everything waits for everything, and nothing is lost.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::runtime::Handle;
+use trickle_media::ts::{DemuxOptions, Demuxer};
+use trickle_media::{Backends, mp4};
+use trickle_processor::{Driver, Params, SharedModel, StreamContext};
+
+use crate::config::{AudioMode, EncodeConfig, OnError};
+use crate::decode::DecodeStage;
+use crate::egress::sent;
+use crate::encode::EncodeStage;
+use crate::error::{EndReason, StartError};
+use crate::ingest::hand_on;
+use crate::intake::Intake;
+use crate::output::Output;
+use crate::process::ProcessStage;
+use crate::shared::Shared;
+use crate::status::{
+    AudioStatus, CodecStatus, Faults, FrameCounts, InputStatus, OutputStatus, ProcessorStatus,
+};
+use crate::thread::StageThread;
+
+/// Bytes read at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// How a file is processed.
+#[derive(Clone, Debug, Default)]
+pub struct OfflineConfig {
+    /// The worker's own parameters and the processor's.
+    pub params: Params,
+    /// How video is encoded.
+    pub encode: EncodeConfig,
+    /// What becomes of audio.
+    pub audio: AudioMode,
+    /// What takes the place of a frame that the processor failed on.
+    pub on_error: OnError,
+}
+
+/// An input that can be read from any place.
+pub trait ReadSeek: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> ReadSeek for T {}
+
+/// Where a file's media comes from.
+pub enum Source<'a> {
+    /// A transport stream, read from front to back.
+    Ts(Box<dyn Read + Send + 'a>),
+    /// An MP4 file.
+    Mp4(Box<dyn ReadSeek + 'a>),
+}
+
+impl<'a> Source<'a> {
+    /// Looks at the first bytes to tell what the input is, and goes back to its start.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn detect(mut input: impl ReadSeek + 'a) -> io::Result<Self> {
+        let mut head = [0; 8];
+        let mut length = 0;
+        while length < head.len() {
+            match input.read(&mut head[length..])? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        input.seek(SeekFrom::Start(0))?;
+        // ISO/IEC 14496-12, 4.3: every file begins with a box, and almost all with `ftyp`.
+        Ok(if &head[4..] == b"ftyp" {
+            Self::Mp4(Box::new(input))
+        } else {
+            Self::Ts(Box::new(input))
+        })
+    }
+}
+
+/// How far a file is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the input that were read; zero for MP4, which is not read in order.
+    pub bytes_in: u64,
+    /// Frames processed.
+    pub processed: u64,
+    /// Coded pictures written.
+    pub frames_out: u64,
+    /// Bytes written.
+    pub bytes_out: u64,
+}
+
+/// What was done.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct OfflineSummary {
+    /// Frames, by what became of them.
+    pub frames: FrameCounts,
+    /// The input.
+    pub input: InputStatus,
+    /// The output.
+    pub output: OutputStatus,
+    /// The video decoder, if there was one.
+    pub decoder: Option<CodecStatus>,
+    /// The video encoder, if there was one.
+    pub encoder: Option<CodecStatus>,
+    /// Sound.
+    pub audio: AudioStatus,
+    /// The processor.
+    pub processor: ProcessorStatus,
+    /// What went wrong and was survived.
+    pub faults: Faults,
+}
+
+/// A file could not be processed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OfflineError {
+    /// It could not begin.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The input cannot be read.
+    #[error("reading the input: {0}")]
+    Read(#[source] io::Error),
+    /// The input is no MP4 file that can be used.
+    #[error("reading the input: {0}")]
+    Mp4(#[source] mp4::Mp4Error),
+    /// The output cannot be written.
+    #[error("writing the output: {0}")]
+    Write(#[source] io::Error),
+    /// A stage gave up.
+    #[error("{0}")]
+    Ended(EndReason),
+}
+
+/// Sends `source` through decoder, processor and encoder and writes a transport stream to `output`.
+/// The same input, configuration and build give the same bytes, on any number of cores and under
+/// any load, as long as the processor is as reproducible.
+///
+/// Blocks until it is done, so it must not be called from one of tokio's workers; the processor's
+/// futures run in the context of `runtime`. `progress` is called after every picture written, on
+/// this thread.
+///
+/// # Errors
+/// [`OfflineError`]; what was written until then stays written.
+pub fn process<W: Write>(
+    config: &OfflineConfig,
+    model: &SharedModel,
+    backends: &Backends,
+    runtime: &Handle,
+    source: Source<'_>,
+    output: W,
+    mut progress: impl FnMut(Progress),
+) -> Result<OfflineSummary, OfflineError> {
+    config.encode.validate().map_err(StartError::from)?;
+    let shared = Arc::new(Shared::new("file".into(), false));
+    let stage = ProcessStage::open(
+        model,
+        StreamContext::detached(),
+        &config.params,
+        config.on_error,
+        Driver::new(runtime.clone(), shared.cancel.clone()),
+        Arc::clone(&shared),
+    )?;
+    shared.stats.facts().audio.mode = config.audio;
+    let intake = Intake::new(Arc::clone(&shared), config.audio, stage.takes_audio());
+    let decode = DecodeStage::new(Arc::clone(&shared), backends.clone());
+    let encode = EncodeStage::new(
+        Arc::clone(&shared),
+        backends.clone(),
+        config.encode.clone(),
+        false,
+    );
+    let mut threads = Joined(Arc::clone(&shared), Vec::new());
+    threads.spawn("process", || stage.run())?;
+    threads.spawn("decode", || decode.run())?;
+    threads.spawn("encode", || encode.run())?;
+    let (read, written) = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let result = read(source, intake, &shared);
+            if result.is_err() {
+                // What is on its way is still finished and written.
+                shared.queues.decode.close();
+            }
+            result
+        });
+        let written = write(&shared, output, config.encode.gop, &mut progress);
+        if written.is_err() {
+            shared.fail(EndReason::Stopped);
+        }
+        let read = reader.join().unwrap_or_else(|panic| {
+            let message = crate::thread::panic_message(panic.as_ref());
+            Err(OfflineError::Ended(EndReason::Internal(message)))
+        });
+        (read, written)
+    });
+    drop(threads);
+    written?;
+    read?;
+    if let Some(reason) = shared.reason() {
+        return Err(OfflineError::Ended(reason));
+    }
+    let snapshot = shared.stats.snapshot(std::time::Instant::now());
+    Ok(OfflineSummary {
+        frames: snapshot.frames,
+        input: snapshot.facts.input,
+        output: snapshot.facts.output,
+        decoder: snapshot.facts.decoder,
+        encoder: snapshot.facts.encoder,
+        audio: snapshot.facts.audio,
+        processor: snapshot.facts.processor,
+        faults: snapshot.faults,
+    })
+}
+
+/// Threads that are joined when this goes.
+struct Joined(Arc<Shared>, Vec<StageThread>);
+
+impl Joined {
+    fn spawn(
+        &mut self,
+        stage: &'static str,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), StartError> {
+        match StageThread::spawn(stage, &self.0, run) {
+            Ok(thread) => {
+                self.1.push(thread);
+                Ok(())
+            }
+            Err(error) => {
+                self.0.fail(EndReason::Stopped);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        for thread in &mut self.1 {
+            thread.join();
+        }
+    }
+}
+
+/// Reads the source to its end.
+fn read(source: Source<'_>, mut intake: Intake, shared: &Shared) -> Result<(), OfflineError> {
+    let ended = match source {
+        Source::Ts(mut input) => {
+            let mut demuxer = Demuxer::new(DemuxOptions::default());
+            let mut chunk = vec![0; CHUNK];
+            loop {
+                let length = match input.read(&mut chunk) {
+                    Ok(0) => break,
+                    Ok(length) => length,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => return Err(OfflineError::Read(error)),
+                };
+                shared.stats.bytes_in.add(length as u64);
+                demuxer.push(&chunk[..length], None);
+                if hand_on(&mut demuxer, &mut intake, shared).is_err() {
+                    return Ok(());
+                }
+            }
+            demuxer.finish();
+            hand_on(&mut demuxer, &mut intake, shared)
+        }
+        Source::Mp4(input) => return read_mp4(input, intake),
+    };
+    if ended.is_ok() {
+        intake.finish();
+    }
+    Ok(())
+}
+
+fn read_mp4(mut input: Box<dyn ReadSeek + '_>, mut intake: Intake) -> Result<(), OfflineError> {
+    let size = input.seek(SeekFrom::End(0)).map_err(OfflineError::Read)?;
+    input.seek(SeekFrom::Start(0)).map_err(OfflineError::Read)?;
+    let mut reader = mp4::Reader::open(input, size).map_err(OfflineError::Mp4)?;
+    if intake.streams(reader.streams()).is_err() {
+        return Ok(());
+    }
+    while let Some(unit) = reader.next_unit().map_err(OfflineError::Mp4)? {
+        if intake.unit(unit).is_err() {
+            return Ok(());
+        }
+    }
+    intake.finish();
+    Ok(())
+}
+
+/// Writes what comes out of the stages, until they have ended.
+fn write<W: Write>(
+    shared: &Shared,
+    mut file: W,
+    target: Duration,
+    progress: &mut impl FnMut(Progress),
+) -> Result<(), OfflineError> {
+    let mut output = Output::new(false, target);
+    let mut more = true;
+    while more {
+        match shared.queues.egress.pop() {
+            Some(item) => output.push(item, None, shared),
+            None => {
+                output.finish(shared);
+                more = false;
+            }
+        }
+        while let Some(chunk) = output.pop() {
+            file.write_all(&chunk.bytes).map_err(OfflineError::Write)?;
+            let stats = &shared.stats;
+            stats.bytes_out.add(chunk.bytes.len() as u64);
+            stats.segments_out.add(u64::from(chunk.starts_segment));
+            sent(shared, chunk.video.as_ref());
+            if chunk.video.is_some() {
+                progress(Progress {
+                    bytes_in: stats.bytes_in.get(),
+                    processed: stats.processed.get(),
+                    frames_out: stats.video_out.get(),
+                    bytes_out: stats.bytes_out.get(),
+                });
+            }
+        }
+    }
+    file.flush().map_err(OfflineError::Write)
+}

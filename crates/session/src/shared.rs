@@ -1,0 +1,175 @@
+//! What all stages of a session share: queues, counters, parameters and the way to end.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use trickle_processor::Params;
+
+use crate::error::EndReason;
+use crate::item::Item;
+use crate::queue::{NEWEST_MARKS, Queue, Rule, Rules};
+use crate::stats::Stats;
+
+/// The queues of a session, each named by the stage that it feeds.
+pub(crate) struct Queues {
+    pub(crate) decode: Queue<Item>,
+    pub(crate) process: Queue<Item>,
+    pub(crate) encode: Queue<Item>,
+    pub(crate) egress: Queue<Item>,
+}
+
+impl Queues {
+    /// For a live stream: what is late gives way. The table in the README tells these numbers too.
+    fn live() -> Self {
+        let audio = Rule::newest_within(256, Duration::from_secs(3));
+        let queue = |video| {
+            Queue::new(Rules {
+                video,
+                audio,
+                marks: NEWEST_MARKS,
+            })
+        };
+        Self {
+            decode: queue(Rule::skip(180, Duration::from_secs(3))),
+            process: queue(Rule::newest(2)),
+            encode: queue(Rule::wait(2)),
+            egress: queue(Rule::skip(120, Duration::from_secs(1))),
+        }
+    }
+
+    /// For a file: everything waits, nothing is lost.
+    fn offline() -> Self {
+        let queue = |pictures| {
+            Queue::new(Rules {
+                video: Rule::wait(pictures),
+                audio: Rule::wait(32),
+                marks: Rule::wait(4),
+            })
+        };
+        Self {
+            decode: queue(16),
+            process: queue(4),
+            encode: queue(4),
+            egress: queue(16),
+        }
+    }
+}
+
+/// What all stages of a session share.
+pub(crate) struct Shared {
+    pub(crate) id: String,
+    pub(crate) queues: Queues,
+    pub(crate) stats: Stats,
+    /// Cancelled when the session must end now rather than with its input.
+    pub(crate) cancel: CancellationToken,
+    /// Clocks are read and latency is measured; offline they are not.
+    pub(crate) live: bool,
+    reason: Mutex<Option<EndReason>>,
+    /// Bits of an `f64`; zero is no limit.
+    max_framerate: AtomicU64,
+    force_keyframe: AtomicBool,
+    params: Mutex<Params>,
+}
+
+impl Shared {
+    pub(crate) fn new(id: String, live: bool) -> Self {
+        Self {
+            id,
+            queues: if live {
+                Queues::live()
+            } else {
+                Queues::offline()
+            },
+            stats: Stats::new(),
+            cancel: CancellationToken::new(),
+            live,
+            reason: Mutex::new(None),
+            max_framerate: AtomicU64::new(0),
+            force_keyframe: AtomicBool::new(false),
+            params: Mutex::new(Params::new()),
+        }
+    }
+
+    /// Now, where time is measured.
+    pub(crate) fn now(&self) -> Option<Instant> {
+        self.live.then(Instant::now)
+    }
+
+    /// Notes why the session ends; the first reason stands.
+    pub(crate) fn end(&self, reason: EndReason) {
+        let mut slot = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_none() {
+            let reason = &reason;
+            if reason.is_clean() {
+                tracing::info!(%reason, "session ends");
+            } else {
+                tracing::error!(%reason, "session ends");
+            }
+            *slot = Some(reason.clone());
+        }
+    }
+
+    /// Ends the session now: what is on its way is dropped, and every stage finds its queue closed.
+    pub(crate) fn fail(&self, reason: EndReason) {
+        self.end(reason);
+        self.cancel.cancel();
+        let Queues {
+            decode,
+            process,
+            encode,
+            egress,
+        } = &self.queues;
+        for queue in [decode, process, encode, egress] {
+            self.stats.dropped.stopped.add(queue.abort());
+        }
+    }
+
+    /// Why the session ends, once that is known.
+    pub(crate) fn reason(&self) -> Option<EndReason> {
+        self.reason
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// `max_framerate` as it stands.
+    pub(crate) fn max_framerate(&self) -> Option<f64> {
+        Some(f64::from_bits(self.max_framerate.load(Ordering::Relaxed))).filter(|rate| *rate > 0.0)
+    }
+
+    pub(crate) fn set_max_framerate(&self, rate: Option<f64>) {
+        self.max_framerate
+            .store(rate.unwrap_or(0.0).to_bits(), Ordering::Relaxed);
+    }
+
+    /// Asks the encoder for a keyframe.
+    pub(crate) fn request_keyframe(&self) {
+        self.force_keyframe.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a keyframe was asked for since the last call.
+    pub(crate) fn take_keyframe_request(&self) -> bool {
+        self.force_keyframe.load(Ordering::Relaxed)
+            && self.force_keyframe.swap(false, Ordering::Relaxed)
+    }
+
+    /// Parameters in force.
+    pub(crate) fn params(&self) -> Params {
+        self.params
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Overlays the parameters in force with an update that was taken.
+    pub(crate) fn merge_params(&self, update: &Params) {
+        let mut params = self.params.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, value) in &update.0 {
+            if !value.is_null() {
+                params.0.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! What the end-to-end tests share: reading streams back, pictures as numbers, a live bench.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use trickle_media::access_unit::{AccessUnit, Codec, MediaKind};
+use trickle_media::frame::{FramePool, Image};
+use trickle_media::h264::{NalKind, annexb, sps::Sps};
+use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
+use trickle_media::{Backends, StreamInfo, VideoFrame};
+use trickle_processor::{Registry, SharedModel};
+use trickle_proto::{
+    Client, ClientConfig, PublishOptions, Publisher, Relay, RelayConfig, SegmentWriter, Start,
+    Subscriber,
+};
+use trickle_session::{Session, SessionConfig};
+use url::Url;
+
+/// Longest wait for something that must happen. Only a failing test reaches it.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// A transport stream, read to its end.
+#[derive(Default)]
+pub(crate) struct Read {
+    pub(crate) streams: Vec<StreamInfo>,
+    pub(crate) video: Vec<AccessUnit>,
+    pub(crate) audio: Vec<AccessUnit>,
+    pub(crate) faults: Vec<String>,
+}
+
+/// Reads a whole transport stream.
+pub(crate) fn read(bytes: &[u8]) -> Read {
+    let mut demuxer = Demuxer::new(DemuxOptions::default());
+    demuxer.push(bytes, None);
+    demuxer.finish();
+    let mut read = Read::default();
+    collect(&mut demuxer, &mut read);
+    read
+}
+
+fn collect(demuxer: &mut Demuxer, read: &mut Read) {
+    while let Some(event) = demuxer.next_event() {
+        match event {
+            DemuxEvent::Streams(streams) => read.streams = streams,
+            DemuxEvent::Unit(unit) => match unit.codec.kind() {
+                MediaKind::Video => read.video.push(unit),
+                _ => read.audio.push(unit),
+            },
+            DemuxEvent::Fault(fault) => read.faults.push(fault.to_string()),
+        }
+    }
+}
+
+/// Decodes the pictures of a stream with the CPU's decoder, damaged ones left out.
+pub(crate) fn decode(units: &[AccessUnit]) -> Vec<VideoFrame> {
+    let pool = FramePool::new();
+    let backends = Backends::default();
+    let mut decoder = None;
+    let mut frames = Vec::new();
+    for unit in units {
+        let sps = annexb::nal_units(&unit.data).find(|nal| nal.kind() == NalKind::SPS);
+        if let Some(sps) = sps.and_then(|nal| Sps::parse(nal.bytes).ok())
+            && unit.keyframe
+        {
+            let params = sps.video_params();
+            if decoder.as_ref().is_none_or(|(open, _)| *open != params) {
+                if let Some((_, decoder)) = &mut decoder {
+                    flush(decoder, &mut frames);
+                }
+                let chosen = backends.open_decoder(&params, &pool).expect("a decoder");
+                decoder = Some((params, chosen.codec));
+            }
+        }
+        let Some((_, decoder)) = &mut decoder else {
+            continue;
+        };
+        let _ = decoder.push(unit);
+        frames.extend(std::iter::from_fn(|| decoder.pull()));
+    }
+    if let Some((_, decoder)) = &mut decoder {
+        flush(decoder, &mut frames);
+    }
+    frames
+}
+
+fn flush(decoder: &mut trickle_media::coder::VideoDecoder, frames: &mut Vec<VideoFrame>) {
+    decoder.flush().expect("flush");
+    frames.extend(std::iter::from_fn(|| decoder.pull()));
+}
+
+/// Plane `index` of a planar frame.
+pub(crate) fn plane(frame: &VideoFrame, index: usize) -> &[u8] {
+    match frame.image() {
+        Image::Planar(image) => image.plane(index),
+        other => panic!("not planar: {other:?}"),
+    }
+}
+
+/// Peak signal-to-noise ratio of two planes, in dB.
+pub(crate) fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let sum: u64 = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2))
+        .sum();
+    10.0 * (255.0f64.powi(2) * a.len() as f64 / sum.max(1) as f64).log10()
+}
+
+/// Presentation times in ticks of 90 kHz, from the first on.
+pub(crate) fn times_from_first(units: &[AccessUnit]) -> Vec<i64> {
+    let ticks = |unit: &AccessUnit| unit.pts.in_base(trickle_media::TimeBase::MPEG);
+    let mut times: Vec<i64> = units.iter().map(ticks).collect();
+    times.sort_unstable();
+    let first = times.first().copied().unwrap_or(0);
+    times.into_iter().map(|time| time - first).collect()
+}
+
+/// A built-in processor.
+pub(crate) fn model(name: &str) -> SharedModel {
+    Registry::default().get(name).expect("a built-in processor")
+}
+
+/// Pieces of a transport stream, each beginning with a packet that begins a picture; what comes
+/// before the first picture belongs to its piece.
+pub(crate) fn by_picture(stream: &Bytes) -> Vec<Bytes> {
+    let video = read(stream)
+        .streams
+        .iter()
+        .find(|stream| stream.codec.kind() == MediaKind::Video)
+        .expect("a video stream")
+        .track;
+    let begins = |packet: &[u8]| {
+        let pid = u32::from(packet[1] & 0x1f) << 8 | u32::from(packet[2]);
+        pid == video.0 && packet[1] & 0x40 != 0
+    };
+    let mut starts: Vec<usize> = stream
+        .chunks_exact(188)
+        .enumerate()
+        .filter(|(_, packet)| begins(packet))
+        .map(|(index, _)| index * 188)
+        .collect();
+    starts[0] = 0;
+    starts.push(stream.len());
+    starts
+        .windows(2)
+        .map(|range| stream.slice(range[0]..range[1]))
+        .collect()
+}
+
+/// A relay on loopback, and clients of it.
+pub(crate) struct Bench {
+    pub(crate) client: Client,
+    base: Url,
+    shutdown: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+impl Bench {
+    /// With the channels `in` and `out`, as a gateway makes them, or without any.
+    pub(crate) async fn new(channels: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let base = format!("http://{}/", listener.local_addr().expect("an address"));
+        let relay = Relay::new(RelayConfig::default());
+        if channels {
+            for name in ["in", "out"] {
+                relay
+                    .create_channel(name, None)
+                    .expect("room for a channel");
+            }
+        }
+        let (shutdown, stop) = oneshot::channel::<()>();
+        let serving = tokio::spawn(async move {
+            let stopped = async {
+                let _ = stop.await;
+            };
+            relay.serve(listener, stopped).await
+        });
+        Self {
+            client: Client::new(ClientConfig::default()).expect("a client"),
+            base: base.parse().expect("a URL"),
+            shutdown: Some(shutdown),
+            serving,
+        }
+    }
+
+    pub(crate) fn url(&self, channel: &str) -> Url {
+        self.base.join(channel).expect("a URL")
+    }
+
+    /// A session from channel `in` to channel `out`.
+    pub(crate) fn config(&self, id: &str) -> SessionConfig {
+        SessionConfig {
+            subscribe_url: Some(self.url("in")),
+            publish_url: Some(self.url("out")),
+            ..SessionConfig::new(id)
+        }
+    }
+
+    pub(crate) async fn start(&self, config: SessionConfig, model: &SharedModel) -> Session {
+        Session::start(config, model, &Backends::default(), &self.client)
+            .await
+            .expect("it starts")
+    }
+
+    pub(crate) async fn publisher(&self, channel: &str) -> Publisher {
+        self.client
+            .publish(&self.url(channel), PublishOptions::new("video/mp2t"))
+            .await
+            .expect("a publisher")
+    }
+
+    /// A reader of channel `out` from its first segment on.
+    pub(crate) fn reader(&self) -> Reader {
+        let start = Start::At(trickle_proto::Seq::ZERO);
+        let subscriber = self
+            .client
+            .subscribe(&self.url("out"), start)
+            .expect("a subscriber");
+        Reader {
+            subscriber,
+            segment: None,
+            demuxer: Demuxer::new(DemuxOptions::default()),
+            bytes: Vec::new(),
+            segments: Vec::new(),
+            read: Read::default(),
+        }
+    }
+
+    pub(crate) async fn close(mut self) {
+        self.shutdown.take();
+        let _ = tokio::time::timeout(LIMIT, self.serving).await;
+    }
+}
+
+/// Reads a channel as it comes.
+pub(crate) struct Reader {
+    subscriber: Subscriber,
+    segment: Option<trickle_proto::SegmentReader>,
+    demuxer: Demuxer,
+    pub(crate) bytes: Vec<u8>,
+    /// Where each segment begins in `bytes`.
+    pub(crate) segments: Vec<usize>,
+    pub(crate) read: Read,
+}
+
+impl Reader {
+    /// Waits for more; `false` at the end of the channel.
+    pub(crate) async fn more(&mut self) -> bool {
+        let next = async {
+            loop {
+                if self.segment.is_none() {
+                    match self.subscriber.next_segment().await.expect("a segment") {
+                        Some(segment) => {
+                            self.segments.push(self.bytes.len());
+                            self.segment = Some(segment);
+                        }
+                        None => return false,
+                    }
+                }
+                let segment = self.segment.as_mut().expect("just set");
+                match segment.chunk().await.expect("a chunk") {
+                    Some(chunk) => {
+                        self.bytes.extend_from_slice(&chunk);
+                        self.demuxer.push(&chunk, Some(std::time::Instant::now()));
+                        return true;
+                    }
+                    None => self.segment = None,
+                }
+            }
+        };
+        let more = tokio::time::timeout(LIMIT, next)
+            .await
+            .expect("output within the limit");
+        if !more {
+            self.demuxer.finish();
+        }
+        collect(&mut self.demuxer, &mut self.read);
+        more
+    }
+
+    /// Waits until so many pictures have come whole.
+    pub(crate) async fn pictures(&mut self, count: usize) {
+        while self.read.video.len() < count {
+            // The end of a picture may only be told by silence.
+            if let Some(deadline) = self.demuxer.deadline() {
+                let more = tokio::time::timeout_at(deadline.into(), self.more()).await;
+                if more.is_err() {
+                    self.demuxer.flush_quiet(std::time::Instant::now());
+                    collect(&mut self.demuxer, &mut self.read);
+                }
+            } else {
+                assert!(self.more().await, "the output ended early");
+            }
+        }
+    }
+
+    /// Reads to the end of the channel.
+    pub(crate) async fn rest(&mut self) {
+        while self.more().await {}
+    }
+}
+
+/// Publishes `stream` as segments of pictures that begin at keyframes, each picture only after
+/// the output of the one before has come.
+pub(crate) async fn feed_in_step(bench: &Bench, stream: &Bytes, reader: &mut Reader) {
+    let read = read(stream);
+    let mut publisher = bench.publisher("in").await;
+    let mut segment: Option<SegmentWriter> = None;
+    for (index, piece) in by_picture(stream).into_iter().enumerate() {
+        reader.pictures(index).await;
+        if read.video[index].keyframe {
+            if let Some(segment) = segment.take() {
+                segment.finish().await.expect("a whole segment");
+            }
+            segment = Some(publisher.next_segment().await.expect("a segment"));
+        }
+        let segment = segment.as_mut().expect("the first picture is a keyframe");
+        segment.write(piece).await.expect("a write");
+    }
+    if let Some(segment) = segment {
+        segment.finish().await.expect("a whole segment");
+    }
+    publisher.close().await.expect("an ended channel");
+}
+
+/// The codec of the first audio stream.
+pub(crate) fn audio_codec(read: &Read) -> Option<Codec> {
+    read.audio.first().map(|unit| unit.codec)
+}
+
+/// For processors of tests.
+pub(crate) fn shared<T>(value: T) -> Arc<std::sync::Mutex<T>> {
+    Arc::new(std::sync::Mutex::new(value))
+}

@@ -1,0 +1,266 @@
+//! Files through the stages of a session: every clip, nothing lost, the same bytes every time.
+
+#![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::io::Cursor;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{audio_codec, decode, model, plane, psnr, read, times_from_first};
+use serde_json::json;
+use tokio::runtime::Runtime;
+use trickle_media::Backends;
+use trickle_media::access_unit::Codec;
+use trickle_session::offline::{OfflineConfig, OfflineError, OfflineSummary, Source, process};
+use trickle_session::{AudioMode, AudioRoute, EndReason};
+use trickle_testkit::clip_bytes;
+
+fn run_with(
+    config: &OfflineConfig,
+    processor: &str,
+    clip: &str,
+) -> (Vec<u8>, Result<OfflineSummary, OfflineError>) {
+    let runtime = Runtime::new().expect("a runtime");
+    let mut output = Vec::new();
+    let source = Source::detect(Cursor::new(clip_bytes(clip))).expect("a readable clip");
+    let result = process(
+        config,
+        &model(processor),
+        &Backends::default(),
+        runtime.handle(),
+        source,
+        &mut output,
+        |_| {},
+    );
+    (output, result)
+}
+
+fn run(clip: &str) -> (Vec<u8>, OfflineSummary) {
+    let (output, result) = run_with(&OfflineConfig::default(), "passthrough", clip);
+    (
+        output,
+        result.unwrap_or_else(|error| panic!("{clip}: {error}")),
+    )
+}
+
+/// Every picture of the input is in the output, at its time, and looks the same.
+fn check_whole(clip: &str, least_psnr: f64) -> (Vec<u8>, OfflineSummary) {
+    let (output, summary) = run(clip);
+    let (before, after) = (read(&clip_bytes(clip)), read(&output));
+    assert_eq!(after.faults, Vec::<String>::new(), "{clip}");
+    assert_eq!(after.video.len(), before.video.len(), "{clip}");
+    assert_eq!(
+        times_from_first(&after.video),
+        times_from_first(&before.video),
+        "{clip}"
+    );
+    assert_eq!(summary.frames.dropped.total(), 0, "{clip}");
+    let (before, after) = (decode(&before.video), decode(&after.video));
+    assert_eq!(after.len(), before.len(), "{clip}");
+    for (number, (before, after)) in before.iter().zip(&after).enumerate() {
+        assert_eq!(
+            (before.width(), before.height()),
+            (after.width(), after.height()),
+            "{clip}, picture {number}"
+        );
+        let quality = psnr(plane(before, 0), plane(after, 0));
+        assert!(
+            quality >= least_psnr,
+            "{clip}, picture {number}: {quality:.1} dB"
+        );
+    }
+    (output, summary)
+}
+
+#[test]
+fn pictures_that_are_shown_in_another_order_than_coded() {
+    let (output, summary) = check_whole("bframes_360p30_high_aac.ts", 28.0);
+    assert_eq!(summary.audio.route, AudioRoute::Transcoded);
+    assert_eq!(audio_codec(&read(&output)), Some(Codec::Opus));
+}
+
+#[test]
+fn odd_sizes_without_sound() {
+    let (_, summary) = check_whole("crop_854x482_videoonly.ts", 28.0);
+    assert_eq!(summary.audio.route, AudioRoute::None);
+}
+
+#[test]
+fn portrait_with_mono_sound_of_44_khz() {
+    let (output, _) = check_whole("portrait_360x640_aac44k_mono.ts", 28.0);
+    let sound = read(&output).audio;
+    // 20 ms each, without a gap.
+    let times = times_from_first(&sound);
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 1800));
+}
+
+#[test]
+fn timestamps_that_wrap() {
+    check_whole("ptswrap_180p30.ts", 28.0);
+}
+
+#[test]
+fn a_variable_frame_rate() {
+    check_whole("vfr_240p.ts", 28.0);
+}
+
+#[test]
+fn a_change_of_size() {
+    let (_, summary) = check_whole("reschange_360p_to_240p.ts", 28.0);
+    assert_eq!(summary.encoder.map(|encoder| encoder.opened), Some(2));
+}
+
+#[test]
+fn sound_alone() {
+    let clip = "audioonly_opus.ts";
+    let (output, _) = run(clip);
+    let (before, after) = (read(&clip_bytes(clip)), read(&output));
+    assert!(after.video.is_empty());
+    let bytes = |read: &common::Read| -> Vec<_> {
+        read.audio.iter().map(|unit| unit.data.clone()).collect()
+    };
+    assert_eq!(bytes(&after), bytes(&before));
+    assert_eq!(
+        times_from_first(&after.audio),
+        times_from_first(&before.audio)
+    );
+}
+
+#[test]
+fn damage_is_counted_and_the_rest_goes_through() {
+    for (clip, shows) in [
+        ("damaged_bitflips.ts", true),
+        // Every keyframe of it lacks packets: only its sound is left.
+        ("damaged_lost_packets.ts", false),
+        ("damaged_garbage_inside.ts", true),
+    ] {
+        let (output, summary) = run(clip);
+        let after = read(&output);
+        assert_eq!(after.faults, Vec::<String>::new(), "{clip}");
+        assert_eq!(!after.video.is_empty(), shows, "{clip}");
+        assert!(!after.audio.is_empty(), "{clip}");
+        assert_eq!(after.video.len() as u64, summary.frames.out, "{clip}");
+        assert!(
+            summary.faults.transport + summary.faults.damaged_pictures > 0,
+            "{clip}"
+        );
+        assert_eq!(
+            summary.frames.received,
+            summary.frames.out + summary.frames.dropped.total(),
+            "{clip}: every picture is accounted for"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_decoded_is_refused_with_the_reason() {
+    for (clip, why) in [
+        ("interlaced_576i.ts", "interlaced"),
+        ("h264_high10_240p25.ts", "10"),
+        ("hevc_240p25.ts", "hevc"),
+    ] {
+        let (_, result) = run_with(&OfflineConfig::default(), "passthrough", clip);
+        match result {
+            Err(OfflineError::Ended(EndReason::VideoRefused(reason))) => {
+                assert!(reason.contains(why), "{clip}: {reason}");
+            }
+            other => panic!("{clip}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_no_media_is_refused() {
+    let runtime = Runtime::new().expect("a runtime");
+    let result = process(
+        &OfflineConfig::default(),
+        &model("passthrough"),
+        &Backends::default(),
+        runtime.handle(),
+        Source::Ts(Box::new(&[0x55u8; 10_000][..])),
+        Vec::new(),
+        |_| {},
+    );
+    assert!(matches!(
+        result,
+        Err(OfflineError::Ended(EndReason::NoStreams(_)))
+    ));
+}
+
+/// The same bytes, whatever else the machine does meanwhile.
+#[test]
+fn the_output_is_the_same_under_load() {
+    let clip = "bframes_360p30_high_aac.ts";
+    let (quiet, _) = run(clip);
+    let stop = AtomicBool::new(false);
+    let busy = std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let (busy, _) = run(clip);
+        stop.store(true, Ordering::Relaxed);
+        busy
+    });
+    assert!(quiet == busy, "{} and {} bytes", quiet.len(), busy.len());
+}
+
+#[test]
+fn an_mp4_file_gives_what_its_transport_stream_gives() {
+    let (output, summary) = run("bunny_720p25_main_aac51.mp4");
+    let after = read(&output);
+    let before = read(&clip_bytes("bunny_720p25_main_aac51.ts"));
+    assert_eq!(
+        times_from_first(&after.video),
+        times_from_first(&before.video)
+    );
+    assert_eq!(summary.frames.dropped.total(), 0);
+    assert_eq!(audio_codec(&after), Some(Codec::Opus));
+    // Sound and pictures end together, within a packet or two.
+    let end = |units: &[trickle_media::AccessUnit]| units.last().map_or(0, |unit| unit.pts.ticks);
+    assert!((end(&after.video) - end(&after.audio)).abs() < 90 * 100);
+}
+
+#[test]
+fn a_lower_frame_rate_and_another_size() {
+    let config = OfflineConfig {
+        params: serde_json::from_value(json!({"max_framerate": 10, "width": 160, "height": 160}))
+            .expect("an object"),
+        audio: AudioMode::None,
+        ..OfflineConfig::default()
+    };
+    let (output, result) = run_with(&config, "passthrough", "ptswrap_180p30.ts");
+    let summary = result.expect("it goes through");
+    let before = read(&clip_bytes("ptswrap_180p30.ts")).video.len();
+    let after = read(&output);
+    assert_eq!(after.video.len(), before.div_ceil(3));
+    assert!(after.audio.is_empty());
+    let times = times_from_first(&after.video);
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 9000));
+    assert_eq!(
+        (summary.output.width, summary.output.height),
+        (Some(160), Some(160))
+    );
+}
+
+#[test]
+fn progress_is_told_for_every_picture() {
+    let runtime = Runtime::new().expect("a runtime");
+    let mut told = Vec::new();
+    let source = Source::detect(Cursor::new(clip_bytes("ptswrap_180p30.ts"))).expect("a clip");
+    let summary = process(
+        &OfflineConfig::default(),
+        &model("passthrough"),
+        &Backends::default(),
+        runtime.handle(),
+        source,
+        std::io::sink(),
+        |progress| told.push(progress.frames_out),
+    )
+    .expect("it goes through");
+    assert_eq!(told, (1..=summary.frames.out).collect::<Vec<_>>());
+}
