@@ -118,8 +118,14 @@ impl Session {
             }
         };
         let publisher = match &config.publish_url {
-            Some(url) => Some(connect(client, url).await?),
             None => None,
+            Some(url) => match connect(client, url).await {
+                Ok(publisher) => Some(publisher),
+                Err(error) => {
+                    parts.shut_down().await;
+                    return Err(error);
+                }
+            },
         };
         parts.spawn_coders(backends, &config)?;
         let intake = Intake::new(Arc::clone(&shared), config.audio, takes_audio);

@@ -10,8 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{audio_codec, decode, model, plane, psnr, read, times_from_first};
 use serde_json::json;
 use tokio::runtime::Runtime;
-use trickle_media::Backends;
 use trickle_media::access_unit::Codec;
+use trickle_media::codec::open_audio_decoder;
+use trickle_media::frame::FramePool;
+use trickle_media::stream::StreamParams;
+use trickle_media::{AudioFrame, Backends, VideoFrame};
+use trickle_processor::{FrameProcessor, ProcessorError, erase};
 use trickle_session::offline::{OfflineConfig, OfflineError, OfflineSummary, Source, process};
 use trickle_session::{AudioMode, AudioRoute, EndReason};
 use trickle_testkit::clip_bytes;
@@ -245,6 +249,78 @@ fn a_lower_frame_rate_and_another_size() {
         (summary.output.width, summary.output.height),
         (Some(160), Some(160))
     );
+}
+
+/// Halves the sound.
+#[derive(Clone)]
+struct Quieter;
+
+impl FrameProcessor for Quieter {
+    async fn process_video(
+        &mut self,
+        frame: VideoFrame,
+    ) -> Result<Option<VideoFrame>, ProcessorError> {
+        Ok(Some(frame))
+    }
+
+    fn takes_audio(&self) -> bool {
+        true
+    }
+
+    async fn process_audio(
+        &mut self,
+        mut frame: AudioFrame,
+    ) -> Result<Option<Vec<AudioFrame>>, ProcessorError> {
+        frame
+            .data_mut()
+            .iter_mut()
+            .for_each(|sample| *sample *= 0.5);
+        Ok(Some(vec![frame]))
+    }
+}
+
+#[test]
+fn sound_that_the_processor_takes_is_decoded_and_encoded_again() {
+    let runtime = Runtime::new().expect("a runtime");
+    let clip = clip_bytes("audioonly_opus.ts");
+    let mut output = Vec::new();
+    let summary = process(
+        &OfflineConfig::default(),
+        &erase(Quieter),
+        &Backends::default(),
+        runtime.handle(),
+        Source::Ts(Box::new(&clip[..])),
+        &mut output,
+        |_| {},
+    )
+    .expect("it goes through");
+    assert_eq!(summary.audio.route, AudioRoute::Processed);
+    let (before, after) = (loudness(&clip), loudness(&output));
+    let ratio = after / before;
+    assert!((0.45..0.55).contains(&ratio), "{before} became {after}");
+}
+
+/// Root mean square of all samples of a stream's sound.
+fn loudness(stream: &[u8]) -> f64 {
+    let read = read(stream);
+    let params = read
+        .streams
+        .iter()
+        .find_map(|stream| match &stream.params {
+            StreamParams::Audio(params) => Some(params.clone()),
+            _ => None,
+        })
+        .expect("a stream of sound");
+    let mut decoder = open_audio_decoder(&params, &FramePool::new()).expect("a decoder");
+    let (mut sum, mut count) = (0.0, 0);
+    for unit in &read.audio {
+        decoder.push(unit).expect("a whole packet");
+        while let Some(frame) = decoder.pull() {
+            sum += frame.data().iter().map(|s| f64::from(s * s)).sum::<f64>();
+            count += frame.data().len();
+        }
+    }
+    (sum / f64::from(u32::try_from(count).expect("a short clip"))).sqrt()
 }
 
 #[test]
