@@ -218,3 +218,7 @@ impl Cuda {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "dl_test.rs"]
+mod tests;

@@ -10,3 +10,4 @@ mod encode;
 mod faults;
 mod frames;
 mod probe;
+mod unmodified;
