@@ -65,7 +65,9 @@ impl LatencyMeter {
     }
 
     fn decide(&mut self) {
-        let Some(&(first, _)) = self.early.first() else { return };
+        let Some(&(first, _)) = self.early.first() else {
+            return;
+        };
         let hits = |offset: i64| {
             let found = |(pts, at): &&(i64, Instant)| {
                 self.find(pts - offset).is_some_and(|sent| sent <= *at)
@@ -73,7 +75,11 @@ impl LatencyMeter {
             self.early.iter().filter(found).count()
         };
         // Of equal candidates the latest input wins: the smallest latency.
-        let best = self.sent.keys().map(|pts| first - pts).max_by_key(|&offset| hits(offset));
+        let best = self
+            .sent
+            .keys()
+            .map(|pts| first - pts)
+            .max_by_key(|&offset| hits(offset));
         let Some(best) = best else { return };
         self.offset = Some(best);
         for (pts, at) in std::mem::take(&mut self.early) {
@@ -90,7 +96,8 @@ impl LatencyMeter {
 
     fn find(&self, pts: i64) -> Option<Instant> {
         let near = self.sent.range(pts - ROUNDING..=pts + ROUNDING);
-        near.min_by_key(|(sent, _)| (*sent - pts).abs()).map(|(_, at)| *at)
+        near.min_by_key(|(sent, _)| (*sent - pts).abs())
+            .map(|(_, at)| *at)
     }
 }
 
@@ -128,7 +135,9 @@ impl Spread {
     pub fn of(durations: &[Duration]) -> Self {
         let mut ms: Vec<f64> = durations.iter().map(|d| d.as_secs_f64() * 1e3).collect();
         ms.sort_by(f64::total_cmp);
-        let (Some(&min), Some(&max)) = (ms.first(), ms.last()) else { return Self::default() };
+        let (Some(&min), Some(&max)) = (ms.first(), ms.last()) else {
+            return Self::default();
+        };
         // Nearest rank: a value that was measured, never one between two.
         let rank = |q: f64| ms[((q * ms.len() as f64).ceil() as usize).clamp(1, ms.len()) - 1];
         Self {

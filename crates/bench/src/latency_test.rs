@@ -48,7 +48,10 @@ fn frames_that_nobody_sent_are_counted() {
 #[test]
 fn percentiles_are_values_that_were_measured() {
     let spread = Spread::of(&(1..=100).map(Duration::from_millis).collect::<Vec<_>>());
-    assert_eq!((spread.p50, spread.p90, spread.p99, spread.max), (50.0, 90.0, 99.0, 100.0));
+    assert_eq!(
+        (spread.p50, spread.p90, spread.p99, spread.max),
+        (50.0, 90.0, 99.0, 100.0)
+    );
     assert_eq!(Spread::of(&[Duration::from_millis(4)]).p99, 4.0);
     assert_eq!(Spread::of(&[]), Spread::default());
 }

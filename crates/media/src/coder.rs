@@ -73,9 +73,10 @@ pub type AudioEncoder = Box<dyn Encoder<Frame = AudioFrame>>;
 /// How video is encoded. A change of any field means a new encoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VideoEncoderSettings {
-    /// Columns of the picture shown; odd values are coded through cropping.
+    /// Columns of the picture shown. Sizes that are no multiple of a macroblock are coded through
+    /// cropping; an odd one gains a column, since 4:2:0 cannot be cropped to it.
     pub width: u32,
-    /// Rows of the picture shown; odd values are coded through cropping.
+    /// Rows of the picture shown; as for the columns.
     pub height: u32,
     /// Target bit rate in bits per second.
     pub bitrate: u32,

@@ -129,7 +129,10 @@ fn b_frames_come_in_decode_order() {
 fn timestamps_go_on_over_the_wrap() {
     let found = check("ptswrap_180p30.ts");
     let before = found.units.iter().find(|unit| unit.dts.ticks < 1 << 32);
-    assert!(before.is_none(), "a whole wrap before the others: {before:?}");
+    assert!(
+        before.is_none(),
+        "a whole wrap before the others: {before:?}"
+    );
     for track in [0x100, 0x101] {
         let units = found.track(track);
         assert!(units.windows(2).all(|pair| pair[0].dts < pair[1].dts));
