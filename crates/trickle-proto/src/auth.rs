@@ -26,6 +26,14 @@ impl Token {
         Ok(Self(value))
     }
 
+    /// Whether a request with these headers carries this token. The time that this takes depends
+    /// on the lengths alone, not on how much of the token the request got right.
+    #[must_use]
+    pub fn is_in(&self, headers: &HeaderMap) -> bool {
+        let offered = bearer(headers).unwrap_or_default();
+        self.bytes().ct_eq(offered).into()
+    }
+
     /// The value of the `Authorization` header.
     pub(crate) fn header(&self) -> &HeaderValue {
         &self.0
