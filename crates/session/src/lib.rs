@@ -16,6 +16,7 @@ mod decode;
 mod egress;
 mod encode;
 mod error;
+pub mod feed;
 mod histogram;
 mod ingest;
 mod intake;

@@ -1,0 +1,120 @@
+//! A clip that starts over goes on: one clock, complete segments, nothing lost.
+
+use std::io::Cursor;
+
+use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
+use trickle_media::{TimeBase, Timestamp};
+use trickle_testkit::clip_bytes;
+
+use super::*;
+use crate::feed::MediaReader;
+
+/// What comes out when a clip is played so many times.
+fn played(name: &str, times: usize) -> Vec<Packet> {
+    let bytes = clip_bytes(name);
+    let mut reader = MediaReader::open(move || Ok(Cursor::new(bytes.clone()))).unwrap();
+    let mut packager = Packager::new();
+    let mut packets = Vec::new();
+    for _ in 0..times {
+        while let Some(event) = reader.next_event().unwrap() {
+            packager.push(event);
+            packets.extend(std::iter::from_fn(|| packager.pop()));
+        }
+        reader.rewind().unwrap();
+    }
+    packager.finish();
+    packets.extend(std::iter::from_fn(|| packager.pop()));
+    assert_eq!(packager.refused(), None);
+    packets
+}
+
+fn of_kind(packets: &[Packet], kind: MediaKind) -> Vec<&AccessUnit> {
+    let units = packets.iter().map(|packet| &packet.unit);
+    units.filter(|unit| unit.codec.kind() == kind).collect()
+}
+
+/// Units found when the bytes are read again.
+fn demuxed<'a>(packets: impl Iterator<Item = &'a Packet>) -> Vec<AccessUnit> {
+    let mut demuxer = Demuxer::new(DemuxOptions::default());
+    for packet in packets {
+        demuxer.push(&packet.bytes, None);
+    }
+    demuxer.finish();
+    let mut units = Vec::new();
+    while let Some(event) = demuxer.next_event() {
+        match event {
+            DemuxEvent::Unit(unit) => units.push(unit),
+            DemuxEvent::Fault(fault) => panic!("{fault}"),
+            DemuxEvent::Streams(_) => {}
+        }
+    }
+    units
+}
+
+#[test]
+fn a_loop_goes_on_where_it_ended() {
+    for name in [
+        "bunny_720p25_main_aac51.mp4",
+        "live_720p25_baseline_opus.ts",
+    ] {
+        let once = played(name, 1);
+        let twice = played(name, 2);
+        for kind in [MediaKind::Video, MediaKind::Audio] {
+            let units = of_kind(&twice, kind);
+            assert_eq!(
+                units.len(),
+                2 * of_kind(&once, kind).len(),
+                "{name} {kind:?}"
+            );
+            let longest = units.windows(2).map(|pair| {
+                let step = pair[1].dts.since(pair[0].dts);
+                step.unwrap_or_else(|| panic!("{name}: {} after {}", pair[1].dts, pair[0].dts))
+            });
+            // Audio and video end apart by no more than this.
+            assert!(longest.max().unwrap().as_millis() < 200, "{name} {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn every_segment_can_be_played_alone() {
+    let packets = played("bframes_360p30_high_aac.ts", 1);
+    let begins: Vec<usize> = (0..packets.len())
+        .filter(|index| packets[*index].new_segment)
+        .collect();
+    assert!(begins.len() > 1 && begins[0] == 0, "{begins:?}");
+    for (index, begin) in begins.iter().enumerate() {
+        let end = begins.get(index + 1).copied().unwrap_or(packets.len());
+        let units = demuxed(packets[*begin..end].iter());
+        assert_eq!(units.len(), end - begin);
+        let first = units
+            .iter()
+            .find(|unit| unit.codec.kind() == MediaKind::Video);
+        assert!(first.unwrap().keyframe);
+    }
+}
+
+#[test]
+fn what_is_read_again_has_the_same_times() {
+    let packets = played("bunny_720p25_main_aac51.mp4", 1);
+    let units = demuxed(packets.iter());
+    let times = |units: Vec<&AccessUnit>| -> Vec<(i64, i64)> {
+        let ticks = |time: Timestamp| time.in_base(TimeBase::MPEG);
+        units
+            .iter()
+            .map(|unit| (ticks(unit.pts), ticks(unit.dts)))
+            .collect()
+    };
+    let read: Vec<&AccessUnit> = units
+        .iter()
+        .filter(|unit| unit.codec.kind() == MediaKind::Video)
+        .collect();
+    assert_eq!(times(read), times(of_kind(&packets, MediaKind::Video)));
+}
+
+#[test]
+fn sound_alone_is_cut_too() {
+    let packets = played("audioonly_opus.ts", 1);
+    let segments = packets.iter().filter(|packet| packet.new_segment);
+    assert!(segments.count() > 1);
+}
