@@ -1,0 +1,346 @@
+//! [`StreamServer`]: the library's front door.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use trickle_media::Backends;
+use trickle_processor::{IntoModel, SharedModel, erase};
+use trickle_proto::{Client, ClientConfig, Token};
+use trickle_session::{AudioMode, EncodeConfig, OnError};
+
+use crate::config::{Config, HealthStyle, Identity};
+use crate::error::{BuildError, ServeError};
+use crate::model_gate::ModelGate;
+use crate::routes;
+use crate::shutdown::{self, Connections};
+use crate::slots::Slots;
+
+/// Port of the reference.
+const DEFAULT_PORT: u16 = 8000;
+/// Time that a start waits for a model that is still loading.
+const DEFAULT_LOAD_WAIT: Duration = Duration::from_secs(30);
+/// Time that sessions have to flush their last frames when the server shuts down.
+const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A worker: serves the HTTP API through which an orchestrator starts, updates and stops streams
+/// that one processor works on.
+///
+/// ```no_run
+/// use trickle_processor::builtin::Passthrough;
+/// use trickle_server::StreamServer;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// StreamServer::builder(Passthrough)
+///     .port(8000)
+///     .capability_name("passthrough")
+///     .serve()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct StreamServer {
+    app: App,
+}
+
+/// Settings of a [`StreamServer`]; made by [`StreamServer::builder`].
+#[must_use]
+pub struct StreamServerBuilder {
+    model: SharedModel,
+    backends: Option<Backends>,
+    client: Option<Client>,
+    token: Option<String>,
+    config: Config,
+}
+
+/// What routes share.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) gate: ModelGate,
+    pub(crate) slots: Slots,
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl StreamServer {
+    /// A server for `processor`: a model, a processor that is `Clone`, or a closure from frame to
+    /// frame.
+    pub fn builder<Kind>(processor: impl IntoModel<Kind>) -> StreamServerBuilder {
+        Self::builder_for(erase(processor))
+    }
+
+    /// A server for a model of any type, such as one from a
+    /// [`Registry`](trickle_processor::Registry).
+    pub fn builder_for(model: SharedModel) -> StreamServerBuilder {
+        StreamServerBuilder {
+            model,
+            backends: None,
+            client: None,
+            token: None,
+            config: Config {
+                addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), DEFAULT_PORT),
+                identity: Identity {
+                    capability_name: "custom-processor".into(),
+                    pipeline: "byoc".into(),
+                    model_id: None,
+                    version: env!("CARGO_PKG_VERSION").into(),
+                },
+                capacity: NonZeroUsize::MIN,
+                token: None,
+                encode: EncodeConfig::default(),
+                audio: AudioMode::default(),
+                on_error: OnError::default(),
+                health_style: HealthStyle::default(),
+                load_wait: DEFAULT_LOAD_WAIT,
+                drain_timeout: DEFAULT_DRAIN_TIMEOUT,
+            },
+        }
+    }
+
+    /// Loads the model, unless that has been done or is under way, and waits for it. Optional:
+    /// serving loads it in the background, and answers `LOADING` until then.
+    ///
+    /// # Errors
+    /// [`ServeError::Model`] with the model's own error.
+    pub async fn initialize(&self) -> Result<(), ServeError> {
+        self.app.gate.begin();
+        match self.app.gate.settled().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(ServeError::Model(error)),
+        }
+    }
+
+    /// The API as a service without a socket: for tests, and to be nested into a larger
+    /// application. The caller loads the model with [`initialize`](Self::initialize) and ends
+    /// sessions with [`drain`](Self::drain).
+    pub fn router(&self) -> Router {
+        routes::router(&self.app)
+    }
+
+    /// Listens on the configured address and serves until Ctrl-C or SIGTERM.
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`] when the address cannot be had, else as
+    /// [`serve_with_shutdown`](Self::serve_with_shutdown).
+    pub async fn serve(self) -> Result<(), ServeError> {
+        let addr = self.app.config.addr;
+        let listener = TcpListener::bind(addr)
+            .await
+            .map_err(|source| ServeError::Bind { addr, source })?;
+        self.serve_with_shutdown(listener, shutdown::signal()).await
+    }
+
+    /// Serves on `listener` until `shutdown` resolves, then drains: starts are refused, running
+    /// sessions end with their last frames, then connections are closed.
+    ///
+    /// # Errors
+    /// [`ServeError::Model`] as soon as the model fails to load: a worker without a model has
+    /// nothing to serve. [`ServeError::NotDrained`] when sessions did not end in time.
+    pub async fn serve_with_shutdown(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let app = &self.app;
+        match listener.local_addr() {
+            Ok(addr) => tracing::info!(
+                %addr,
+                capability = app.config.identity.capability_name,
+                "serving"
+            ),
+            Err(error) => tracing::warn!(%error, "serving on an unknown address"),
+        }
+        app.gate.begin();
+        let router = self.router();
+        let connections = Connections::new();
+        let end = connections
+            .accept(&listener, &router, until_ended(app, shutdown))
+            .await;
+        tracing::info!("draining");
+        let drained = connections.accept(&listener, &router, self.drain()).await;
+        drop(listener);
+        connections.close().await;
+        end.and(drained)
+    }
+
+    /// Refuses new sessions, ends those that run and waits until they have ended.
+    ///
+    /// # Errors
+    /// [`ServeError::NotDrained`] when that takes longer than the configured time.
+    pub async fn drain(&self) -> Result<(), ServeError> {
+        let within = self.app.config.drain_timeout;
+        self.app
+            .slots
+            .drain(within)
+            .await
+            .map_err(|sessions| ServeError::NotDrained { sessions, within })
+    }
+}
+
+/// Resolves with the first reason to end: a shutdown, or a model that cannot be loaded.
+async fn until_ended(app: &App, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let failed = async {
+        match app.gate.settled().await {
+            Ok(_) => std::future::pending().await,
+            Err(error) => error,
+        }
+    };
+    tokio::select! {
+        () = shutdown => Ok(()),
+        error = failed => Err(ServeError::Model(error)),
+    }
+}
+
+impl StreamServerBuilder {
+    /// Listens on all addresses of the machine at this port. Default: 8000.
+    pub fn port(self, port: u16) -> Self {
+        self.addr(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
+    }
+
+    /// Listens on this address.
+    pub fn addr(mut self, addr: SocketAddr) -> Self {
+        self.config.addr = addr;
+        self
+    }
+
+    /// The name under which orchestrators know the worker. Default: `custom-processor`.
+    pub fn capability_name(mut self, name: impl Into<String>) -> Self {
+        self.config.identity.capability_name = name.into();
+        self
+    }
+
+    /// The pipeline that `/version` states. Default: `byoc`.
+    pub fn pipeline(mut self, pipeline: impl Into<String>) -> Self {
+        self.config.identity.pipeline = pipeline.into();
+        self
+    }
+
+    /// The model that `/version` states. Default: the capability's name.
+    pub fn model_id(mut self, model_id: impl Into<String>) -> Self {
+        self.config.identity.model_id = Some(model_id.into());
+        self
+    }
+
+    /// The version that `/version` and `/app-version` state. Default: this crate's.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.config.identity.version = version.into();
+        self
+    }
+
+    /// Where video is decoded and encoded. Default: on the CPU.
+    pub fn backends(mut self, backends: Backends) -> Self {
+        self.backends = Some(backends);
+        self
+    }
+
+    /// The client through which sessions reach their channels. Default: one of its own.
+    pub fn client(mut self, client: Client) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Streams that may run at once. Default: 1, as in the reference.
+    pub fn capacity(mut self, sessions: NonZeroUsize) -> Self {
+        self.config.capacity = sessions;
+        self
+    }
+
+    /// Stream routes want `Authorization: Bearer TOKEN`. Default: open to everybody.
+    pub fn auth_token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// How sessions encode video.
+    pub fn encode(mut self, encode: EncodeConfig) -> Self {
+        self.config.encode = encode;
+        self
+    }
+
+    /// What sessions do with audio.
+    pub fn audio(mut self, audio: AudioMode) -> Self {
+        self.config.audio = audio;
+        self
+    }
+
+    /// What viewers see of a frame that the processor failed on.
+    pub fn on_error(mut self, policy: OnError) -> Self {
+        self.config.on_error = policy;
+        self
+    }
+
+    /// How `/health` answers.
+    pub fn health_style(mut self, style: HealthStyle) -> Self {
+        self.config.health_style = style;
+        self
+    }
+
+    /// How long a start waits for a model that is still loading. Default: 30 s.
+    pub fn load_wait(mut self, wait: Duration) -> Self {
+        self.config.load_wait = wait;
+        self
+    }
+
+    /// Time that sessions have to end when the server shuts down. Default: 10 s.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.config.drain_timeout = timeout;
+        self
+    }
+
+    /// Puts the server together. Nothing runs yet.
+    ///
+    /// # Errors
+    /// [`BuildError`] names the option that cannot work.
+    pub fn build(self) -> Result<StreamServer, BuildError> {
+        let mut config = self.config;
+        if let Some(text) = self.token {
+            let token = Token::new(&text).map_err(|error| BuildError::Option {
+                option: "auth_token",
+                reason: error.to_string(),
+            })?;
+            config.token = Some(token);
+        }
+        config
+            .encode
+            .validate()
+            .map_err(|error| BuildError::Option {
+                option: "encode",
+                reason: error.to_string(),
+            })?;
+        let client = match self.client {
+            Some(client) => client,
+            None => Client::new(ClientConfig::default())
+                .map_err(|error| BuildError::Client(error.to_string()))?,
+        };
+        let slots = Slots::new(config.capacity, client, self.backends.unwrap_or_default());
+        Ok(StreamServer {
+            app: App(Arc::new(Shared {
+                gate: ModelGate::new(self.model),
+                slots,
+                config,
+            })),
+        })
+    }
+
+    /// Builds the server and serves until Ctrl-C or SIGTERM.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build) and [`StreamServer::serve`].
+    pub async fn serve(self) -> Result<(), ServeError> {
+        self.build()?.serve().await
+    }
+}

@@ -1,0 +1,70 @@
+//! `POST /stream/start` and its alias `/live-video-to-video`.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use http::{HeaderMap, StatusCode};
+use std::time::Duration;
+
+use super::stream_id;
+use crate::api::{IdRule, StartRequest, Success};
+use crate::app::App;
+use crate::body;
+use crate::error::ApiError;
+use crate::model_gate::NotReady;
+
+/// Largest body of a start, in bytes.
+const MAX_BODY: usize = 1 << 20;
+/// What a caller that found the model loading is told to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+pub(crate) async fn start(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Success>, ApiError> {
+    begin(&app, &headers, body, IdRule::Required).await
+}
+
+/// The same for go-livepeer's live pipeline, which knows few statuses.
+pub(crate) async fn live_video_to_video(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Success>, ApiError> {
+    begin(&app, &headers, body, IdRule::Optional)
+        .await
+        .map_err(|error| match error.status {
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => error,
+            status if status.is_server_error() => {
+                error.with_status(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            _ => error.with_status(StatusCode::BAD_REQUEST),
+        })
+}
+
+async fn begin(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    rule: IdRule,
+) -> Result<Json<Success>, ApiError> {
+    let body = body::read(body, MAX_BODY).await?;
+    let mut request = StartRequest::parse(body::object(&body)?, rule)?;
+    if let Some(id) = stream_id(headers) {
+        request.stream_id = Some(id.to_owned());
+    }
+    let request_id = request.request_id.clone();
+    let model = app
+        .gate
+        .ready(app.config.load_wait)
+        .await
+        .map_err(|reason| match reason {
+            NotReady::Loading => {
+                ApiError::unavailable("The model is still loading").retry_after(RETRY_AFTER)
+            }
+            NotReady::Failed(error) => ApiError::unavailable(error.to_string()),
+        })?;
+    app.slots.start(request, &app.config, model).await?;
+    Ok(Json(Success::started(request_id)))
+}

@@ -1,0 +1,112 @@
+//! `GET /stream/status`: PyTrickle's keys, then what each session does.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use trickle_session::{Fps, SessionStatus, SessionSummary};
+
+use super::health::{Condition, Word};
+use crate::app::App;
+use crate::slots::{Phase, Slot};
+
+/// The worker and its sessions. The keys up to `current_params` are PyTrickle's; where several
+/// sessions run, `fps` and `current_params` are those of the oldest.
+#[derive(Serialize)]
+pub(crate) struct Status {
+    status: Word,
+    state: Word,
+    error_message: Option<String>,
+    pipeline_ready: bool,
+    active_streams: usize,
+    client_active: bool,
+    client_running: bool,
+    fps: Fps,
+    current_params: Map<String, Value>,
+    capacity: usize,
+    sessions: Vec<SlotStatus>,
+    last_session: Option<SessionSummary>,
+}
+
+/// A slot that is taken.
+#[derive(Serialize)]
+struct SlotStatus {
+    phase: &'static str,
+    stream_id: Option<String>,
+    #[serde(flatten)]
+    session: Shown,
+}
+
+/// A session, or all that is known of one that has not started yet.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown {
+    Session(Box<SessionStatus>),
+    Starting { gateway_request_id: String },
+}
+
+impl SlotStatus {
+    fn of(slot: &Slot) -> Self {
+        let (phase, session) = match slot.phase() {
+            Phase::Starting => ("starting", None),
+            Phase::Running(session) => ("running", Some(session)),
+            Phase::Stopping(session) => ("stopping", Some(session)),
+            Phase::Draining(session) => ("draining", Some(session)),
+        };
+        Self {
+            phase,
+            stream_id: slot.stream_id.clone(),
+            session: match session {
+                Some(session) => Shown::Session(Box::new(session.status())),
+                None => Shown::Starting {
+                    gateway_request_id: slot.id.clone(),
+                },
+            },
+        }
+    }
+
+    fn session(&self) -> Option<&SessionStatus> {
+        match &self.session {
+            Shown::Session(session) => Some(session),
+            Shown::Starting { .. } => None,
+        }
+    }
+}
+
+pub(crate) async fn status(State(app): State<App>) -> Json<Status> {
+    let condition = Condition::of(&app);
+    let (slots, last_session) = app.slots.snapshot();
+    let sessions: Vec<_> = slots.iter().map(|slot| SlotStatus::of(slot)).collect();
+    let oldest = sessions.iter().find_map(SlotStatus::session);
+    Json(Status {
+        status: condition.word,
+        state: condition.word,
+        pipeline_ready: condition.ready(),
+        error_message: condition.error,
+        active_streams: condition.sessions,
+        client_active: !sessions.is_empty(),
+        client_running: sessions.iter().any(|slot| slot.phase == "running"),
+        fps: oldest.map(|session| session.fps).unwrap_or_default(),
+        current_params: oldest.map(current_params).unwrap_or_default(),
+        capacity: app.slots.capacity(),
+        sessions,
+        last_session,
+    })
+}
+
+/// PyTrickle's `current_params`: what the session was started with, and its parameters now.
+fn current_params(session: &SessionStatus) -> Map<String, Value> {
+    let text = |value: &Option<String>| value.clone().map_or(Value::Null, Value::String);
+    Map::from_iter([
+        ("subscribe_url".into(), text(&session.subscribe_url)),
+        ("publish_url".into(), text(&session.publish_url)),
+        (
+            "gateway_request_id".into(),
+            Value::String(session.gateway_request_id.clone()),
+        ),
+        (
+            "params".into(),
+            Value::Object(session.current_params.0.clone()),
+        ),
+    ])
+}

@@ -1,0 +1,36 @@
+//! `/version` and `/app-version`.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use crate::app::App;
+
+/// What runs here, in go-livepeer's words.
+#[derive(Serialize)]
+pub(crate) struct Version {
+    pipeline: String,
+    model_id: String,
+    version: String,
+}
+
+/// The version alone.
+#[derive(Serialize)]
+pub(crate) struct AppVersion {
+    version: String,
+}
+
+pub(crate) async fn version(State(app): State<App>) -> Json<Version> {
+    let identity = &app.config.identity;
+    Json(Version {
+        pipeline: identity.pipeline.clone(),
+        model_id: identity.model_id().to_owned(),
+        version: identity.version.clone(),
+    })
+}
+
+pub(crate) async fn app_version(State(app): State<App>) -> Json<AppVersion> {
+    Json(AppVersion {
+        version: app.config.identity.version.clone(),
+    })
+}

@@ -1,0 +1,411 @@
+//! The worker's slots: which sessions run, who may start one, and when a slot is free again.
+//!
+//! A session is owned by one task from its start to its end, so that a caller who hangs up
+//! neither leaks nor half stops it. The table changes under one short lock: taking a slot and
+//! replacing a session of the same id are one step each.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+use trickle_media::Backends;
+use trickle_processor::{Params, SharedModel};
+use trickle_proto::Client;
+use trickle_session::{
+    Session, SessionConfig, SessionSummary, StartError, UpdateError, WorkerParams,
+};
+
+use crate::api::StartRequest;
+use crate::config::Config;
+use crate::error::ApiError;
+
+/// The slots of one worker. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Slots(Arc<Inner>);
+
+struct Inner {
+    capacity: NonZeroUsize,
+    client: Client,
+    backends: Backends,
+    table: Mutex<Table>,
+    tasks: TaskTracker,
+    /// For sessions whose caller named none.
+    next_name: AtomicU64,
+}
+
+struct Table {
+    /// New sessions are taken.
+    open: bool,
+    /// In order of their starts.
+    slots: Vec<Arc<Slot>>,
+    last: Option<SessionSummary>,
+}
+
+/// One session's place.
+pub(crate) struct Slot {
+    pub(crate) id: String,
+    pub(crate) stream_id: Option<String>,
+    phase: watch::Sender<Phase>,
+    /// A session of the same id waits to take this place.
+    replaced: AtomicBool,
+    /// Asks the session to end.
+    stop: CancellationToken,
+    /// The session has ended and the slot is free.
+    gone: CancellationToken,
+}
+
+/// How far a slot's session is.
+#[derive(Clone)]
+pub(crate) enum Phase {
+    Starting,
+    Running(Arc<Session>),
+    Stopping(Arc<Session>),
+    /// It has ended, but its processor has not come back: the slot cannot be used again yet.
+    Draining(Arc<Session>),
+}
+
+impl Slot {
+    fn is_named(&self, id: &str) -> bool {
+        self.id == id || self.stream_id.as_deref() == Some(id)
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.borrow().clone()
+    }
+
+    /// Callers can reach its session: it has not ended, and no other takes its place.
+    fn is_active(&self) -> bool {
+        !self.replaced.load(Ordering::Acquire)
+            && !matches!(*self.phase.borrow(), Phase::Draining(_))
+    }
+
+    /// The session once it has started; `None` when it never does.
+    async fn session(&self) -> Option<Arc<Session>> {
+        let mut phase = self.phase.subscribe();
+        let started = phase.wait_for(|phase| !matches!(phase, Phase::Starting));
+        let started = self.gone.run_until_cancelled(started).await?.ok()?;
+        match &*started {
+            Phase::Running(session) | Phase::Stopping(session) => Some(session.clone()),
+            Phase::Starting | Phase::Draining(_) => None,
+        }
+    }
+
+    /// Waits until the session has ended; whether its slot is free too.
+    async fn ended(&self) -> bool {
+        let mut phase = self.phase.subscribe();
+        let draining = phase.wait_for(|phase| matches!(phase, Phase::Draining(_)));
+        self.gone.run_until_cancelled(draining).await.is_none()
+    }
+}
+
+impl Slots {
+    pub(crate) fn new(capacity: NonZeroUsize, client: Client, backends: Backends) -> Self {
+        Self(Arc::new(Inner {
+            capacity,
+            client,
+            backends,
+            table: Mutex::new(Table {
+                open: true,
+                slots: Vec::new(),
+                last: None,
+            }),
+            tasks: TaskTracker::new(),
+            next_name: AtomicU64::new(1),
+        }))
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.capacity.get()
+    }
+
+    /// Slots that are not free.
+    pub(crate) fn taken(&self) -> usize {
+        self.0.table().taken()
+    }
+
+    /// All slots that are taken, in order of their starts, and the session that ended last.
+    pub(crate) fn snapshot(&self) -> (Vec<Arc<Slot>>, Option<SessionSummary>) {
+        let table = self.0.table();
+        (table.slots.clone(), table.last.clone())
+    }
+
+    /// Starts a session and waits until it runs. One with the same id is ended first and gives
+    /// its slot to this one.
+    pub(crate) async fn start(
+        &self,
+        request: StartRequest,
+        config: &Config,
+        model: SharedModel,
+    ) -> Result<(), ApiError> {
+        let id = match (request.request_id, &request.stream_id) {
+            (id, _) if !id.is_empty() => id,
+            (_, Some(id)) => id.clone(),
+            _ => format!(
+                "stream-{}",
+                self.0.next_name.fetch_add(1, Ordering::Relaxed)
+            ),
+        };
+        // Before a running session of the same id is touched.
+        WorkerParams::default().updated(&request.params)?;
+        let (place, predecessor) = Inner::take(&self.0, id.clone(), request.stream_id)?;
+        let session = SessionConfig {
+            subscribe_url: request.subscribe_url,
+            publish_url: request.publish_url,
+            params: request.params,
+            encode: config.encode.clone(),
+            audio: config.audio,
+            on_error: config.on_error,
+            ..SessionConfig::new(id.clone())
+        };
+        let (answer, answered) = oneshot::channel();
+        let span = tracing::info_span!("session", %id);
+        let run = async move {
+            if !request.unserved.is_empty() {
+                tracing::warn!(channels = ?request.unserved, "not served by this version");
+            }
+            if let Some(predecessor) = predecessor {
+                tracing::info!("takes the place of a session with the same id");
+                if let Err(error) = place.inherit(&predecessor).await {
+                    drop(place);
+                    // Nobody may be there to hear it; so below.
+                    drop(answer.send(Err(error)));
+                    return;
+                }
+            }
+            place.occupy(session, &model, answer).await;
+        };
+        self.0.tasks.spawn(run.instrument(span));
+        // The task gives no answer when the processor panics as it is opened.
+        answered.await.unwrap_or_else(|_| {
+            Err(ApiError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the session could not be started: its processor panicked",
+            ))
+        })
+    }
+
+    /// Ends a session and waits until it has ended. Its slot is free then, unless the processor
+    /// does not come back; status shows that.
+    pub(crate) async fn stop(&self, wanted: Option<&str>) -> Result<(), ApiError> {
+        let slot = self.0.table().find(wanted, "stop")?;
+        slot.stop.cancel();
+        slot.ended().await;
+        Ok(())
+    }
+
+    /// Gives a session's processor new parameters.
+    pub(crate) async fn update(
+        &self,
+        wanted: Option<&str>,
+        params: Params,
+    ) -> Result<(), ApiError> {
+        let slot = self.0.table().find(wanted, "update")?;
+        let session = slot.session().await.ok_or_else(|| none_active("update"))?;
+        match session.update(params).await {
+            Ok(()) => Ok(()),
+            Err(UpdateError::Rejected(error)) => Err(ApiError::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                error.to_string(),
+            )),
+            Err(UpdateError::Ended) => Err(none_active("update")),
+            Err(error) => Err(ApiError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                error.to_string(),
+            )),
+        }
+    }
+
+    /// Takes no more sessions, ends those that run and waits at most `within` for that; then
+    /// gives the ids of those left.
+    pub(crate) async fn drain(&self, within: Duration) -> Result<(), Vec<String>> {
+        {
+            let mut table = self.0.table();
+            table.open = false;
+            table.slots.iter().for_each(|slot| slot.stop.cancel());
+        }
+        self.0.tasks.close();
+        match tokio::time::timeout(within, self.0.tasks.wait()).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self
+                .snapshot()
+                .0
+                .iter()
+                .map(|slot| slot.id.clone())
+                .collect()),
+        }
+    }
+}
+
+impl Inner {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // Every change is complete in itself, so that a panic elsewhere leaves nothing halfway.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a slot: that of a session with the same id, which is to be ended first, or a free
+    /// one.
+    fn take(
+        inner: &Arc<Self>,
+        id: String,
+        stream_id: Option<String>,
+    ) -> Result<(Place, Option<Arc<Slot>>), ApiError> {
+        let mut table = inner.table();
+        if !table.open {
+            return Err(ApiError::unavailable("The worker is shutting down"));
+        }
+        let same = table
+            .slots
+            .iter()
+            .find(|slot| slot.is_active() && slot.id == id);
+        let predecessor = same.cloned();
+        if let Some(predecessor) = &predecessor {
+            predecessor.replaced.store(true, Ordering::Release);
+        } else if table.taken() >= inner.capacity.get() {
+            return Err(in_use());
+        }
+        let slot = Arc::new(Slot {
+            id,
+            stream_id,
+            phase: watch::Sender::new(Phase::Starting),
+            replaced: AtomicBool::new(false),
+            stop: CancellationToken::new(),
+            gone: CancellationToken::new(),
+        });
+        table.slots.push(slot.clone());
+        let place = Place {
+            inner: inner.clone(),
+            slot,
+        };
+        Ok((place, predecessor))
+    }
+}
+
+impl Table {
+    /// Slots that are not free, each counted once.
+    fn taken(&self) -> usize {
+        let counted = |slot: &&Arc<Slot>| !slot.replaced.load(Ordering::Acquire);
+        self.slots.iter().filter(counted).count()
+    }
+
+    fn find(&self, wanted: Option<&str>, action: &str) -> Result<Arc<Slot>, ApiError> {
+        let active: Vec<_> = self.slots.iter().filter(|slot| slot.is_active()).collect();
+        match (active.as_slice(), wanted) {
+            ([], _) => Err(none_active(action)),
+            (slots, Some(id)) => {
+                let found = slots.iter().find(|slot| slot.is_named(id));
+                found.map(|slot| Arc::clone(slot)).ok_or_else(|| {
+                    ApiError::new(
+                        StatusCode::NOT_FOUND,
+                        format!("there is no stream {id:?} to {action}"),
+                    )
+                })
+            }
+            ([one], None) => Ok(Arc::clone(one)),
+            (many, None) => Err(ApiError::field(
+                "gateway_request_id",
+                format!("is required, as {} streams are active", many.len()),
+            )),
+        }
+    }
+}
+
+fn none_active(action: &str) -> ApiError {
+    ApiError::bad_request(format!("No active stream to {action}"))
+}
+
+fn in_use() -> ApiError {
+    ApiError::unavailable("Pipeline is still in use")
+}
+
+fn start_error(error: StartError) -> ApiError {
+    match error {
+        StartError::Params(error) => error.into(),
+        StartError::Channel { field, reason } => ApiError::field(field, reason),
+        other => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, other.to_string()),
+    }
+}
+
+/// A slot that is taken. Dropping it, also in a panic of a processor, makes the slot free.
+struct Place {
+    inner: Arc<Inner>,
+    slot: Arc<Slot>,
+}
+
+impl Place {
+    /// Ends the session whose place this is to be, and waits for it.
+    async fn inherit(&self, predecessor: &Slot) -> Result<(), ApiError> {
+        predecessor.stop.cancel();
+        if predecessor.ended().await {
+            return Ok(());
+        }
+        // Its processor has not come back, so that it keeps its slot.
+        predecessor.replaced.store(false, Ordering::Release);
+        Err(in_use())
+    }
+
+    /// Runs a session to its end.
+    async fn occupy(
+        self,
+        config: SessionConfig,
+        model: &SharedModel,
+        answer: oneshot::Sender<Result<(), ApiError>>,
+    ) {
+        let Inner {
+            client, backends, ..
+        } = &*self.inner;
+        let starting = Session::start(config, model, backends, client);
+        let started = match self.slot.stop.run_until_cancelled(starting).await {
+            Some(Ok(session)) => Ok(Arc::new(session)),
+            Some(Err(error)) => Err(start_error(error)),
+            None => Err(ApiError::unavailable(
+                "The stream was stopped as it started",
+            )),
+        };
+        let session = match started {
+            Ok(session) => session,
+            Err(error) => {
+                tracing::warn!(error = error.message, "not started");
+                // Free before the answer, so that its receiver may try again at once.
+                drop(self);
+                drop(answer.send(Err(error)));
+                return;
+            }
+        };
+        self.show(Phase::Running(session.clone()));
+        drop(answer.send(Ok(())));
+        tokio::select! {
+            reason = session.ended() => tracing::info!(%reason, "ended"),
+            () = self.slot.stop.cancelled() => tracing::info!("stopping"),
+        }
+        self.show(Phase::Stopping(session.clone()));
+        let summary = session.stop().await;
+        let draining = summary.draining;
+        self.inner.table().last = Some(summary);
+        if draining {
+            tracing::warn!("the processor has not come back; its slot stays taken");
+            self.show(Phase::Draining(session.clone()));
+            session.drained().await;
+            tracing::info!("the processor came back");
+        }
+    }
+
+    fn show(&self, phase: Phase) {
+        self.slot.phase.send_replace(phase);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.inner
+            .table()
+            .slots
+            .retain(|slot| !Arc::ptr_eq(slot, &self.slot));
+        self.slot.gone.cancel();
+    }
+}

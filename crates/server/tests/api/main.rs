@@ -1,0 +1,8 @@
+//! The API as its callers see it: every route's good and bad answers.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod loading;
+mod routes;
+mod sessions;
+mod support;
