@@ -1,0 +1,43 @@
+//! Media named on the command line: a file, stdin, or the clip that comes with the demo.
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor};
+use std::path::Path;
+
+use trickle_session::feed::MediaReader;
+
+use crate::error::CliError;
+
+/// A file opened for reading, unit by unit; `-` is stdin, which cannot be rewound.
+pub(crate) fn open(path: &Path) -> Result<MediaReader, CliError> {
+    let failed = |error: &dyn std::error::Error| {
+        CliError::caused(format!("cannot read {}", name(path)), error)
+    };
+    if path == Path::new("-") {
+        return MediaReader::pipe(io::stdin()).map_err(|error| failed(&error));
+    }
+    let owned = path.to_owned();
+    MediaReader::open(move || File::open(&owned).map(BufReader::new))
+        .map_err(|error| failed(&error))
+}
+
+/// Media that is part of the program.
+pub(crate) fn embedded(bytes: &'static [u8]) -> Result<MediaReader, CliError> {
+    MediaReader::open(move || Ok(Cursor::new(bytes)))
+        .map_err(|error| CliError::caused("cannot read the clip in this program", &error))
+}
+
+/// The whole of a small file.
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, CliError> {
+    std::fs::read(path)
+        .map_err(|error| CliError::caused(format!("cannot read {}", path.display()), &error))
+}
+
+/// What a person calls it.
+pub(crate) fn name(path: &Path) -> String {
+    if path == Path::new("-") {
+        "stdin".into()
+    } else {
+        path.display().to_string()
+    }
+}

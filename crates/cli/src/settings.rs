@@ -1,0 +1,111 @@
+//! Flags that several commands share, and what they resolve to.
+
+use std::time::Duration;
+
+use clap::Args;
+use trickle_processor::{Params, Registry, SharedModel};
+use trickle_session::{AudioMode, EncodeConfig, OnError};
+
+use crate::error::CliError;
+
+/// Which processor.
+#[derive(Args, Debug)]
+pub(crate) struct ProcessorFlags {
+    /// What is done to the frames
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "TRICKLE_PROCESSOR",
+        default_value = "passthrough"
+    )]
+    pub(crate) processor: String,
+}
+
+impl ProcessorFlags {
+    pub(crate) fn model(&self, registry: &Registry) -> Result<SharedModel, CliError> {
+        registry
+            .get(&self.processor)
+            .map_err(|error| CliError::usage(error.to_string()))
+    }
+}
+
+/// How the output is encoded.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Encoding")]
+pub(crate) struct EncodeFlags {
+    /// Video bit rate, in bits per second: 2500000, 2500k or 2.5M [default: by size and rate]
+    #[arg(long, value_name = "RATE", env = "TRICKLE_BITRATE", value_parser = bitrate)]
+    bitrate: Option<u32>,
+    /// Longest time between keyframes, which is the length of a segment: 2s, 500ms
+    #[arg(long, value_name = "TIME", env = "TRICKLE_GOP", default_value = "2s", value_parser = duration)]
+    gop: Duration,
+    /// Threads that one picture is encoded with; part of what decides the output's bytes
+    #[arg(long, value_name = "N", env = "TRICKLE_ENCODE_THREADS", default_value_t = EncodeConfig::default().threads)]
+    encode_threads: u8,
+    /// Audio of the output: opus (other codecs are converted), copy (as it came) or none
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "TRICKLE_AUDIO",
+        default_value = "opus"
+    )]
+    pub(crate) audio: AudioMode,
+    /// What viewers see of a frame that the processor failed on: passthrough (the frame as it
+    /// came), drop, freeze (the last good one) or stop (the stream ends)
+    #[arg(
+        long,
+        value_name = "POLICY",
+        env = "TRICKLE_ON_ERROR",
+        default_value = "passthrough"
+    )]
+    pub(crate) on_error: OnError,
+}
+
+impl EncodeFlags {
+    pub(crate) fn resolve(&self) -> Result<EncodeConfig, CliError> {
+        let config = EncodeConfig {
+            bitrate: self.bitrate,
+            gop: self.gop,
+            threads: self.encode_threads,
+        };
+        config
+            .validate()
+            .map_err(|error| CliError::usage(error.to_string()))?;
+        Ok(config)
+    }
+}
+
+/// Parameters on the command line: one JSON object.
+pub(crate) fn params(text: &str) -> Result<Params, String> {
+    serde_json::from_str(text).map_err(|error| format!("must be a JSON object: {error}"))
+}
+
+/// A bit rate with an optional `k` or `M`.
+pub(crate) fn bitrate(text: &str) -> Result<u32, String> {
+    let wanted = || format!("{text:?} is no bit rate; write 2500000, 2500k or 2.5M");
+    let (number, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1e3),
+        None => match text.strip_suffix(['m', 'M']) {
+            Some(number) => (number, 1e6),
+            None => (text, 1.0),
+        },
+    };
+    let rate = number.trim().parse::<f64>().map_err(|_| wanted())? * unit;
+    let valid = rate.is_finite() && (1.0..=f64::from(u32::MAX)).contains(&rate);
+    valid.then_some(rate.round() as u32).ok_or_else(wanted)
+}
+
+/// A time with its unit; plain numbers are seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wanted = || format!("{text:?} is no time; write 2s, 500ms or 1.5");
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1e-3),
+        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+    };
+    let seconds = number.trim().parse::<f64>().map_err(|_| wanted())? * unit;
+    Duration::try_from_secs_f64(seconds).map_err(|_| wanted())
+}
+
+#[cfg(test)]
+#[path = "settings_test.rs"]
+mod tests;
