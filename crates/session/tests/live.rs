@@ -197,10 +197,6 @@ async fn parameters_size_the_output_and_an_update_is_all_or_nothing() {
     let mut config = bench.config("params");
     config.params = params(json!({"width": "320", "height": 180}));
     let session = bench.start(config, &erase(Picky)).await;
-    let stream = beginning(LIVE, 4);
-    let mut reader = bench.reader();
-    feed_in_step(&bench, &stream, &mut reader).await;
-
     let rejected = session
         .update(params(json!({"max_framerate": 10, "strength": "much"})))
         .await
@@ -210,13 +206,17 @@ async fn parameters_size_the_output_and_an_update_is_all_or_nothing() {
         other => panic!("{other}"),
     }
     session
-        .update(params(json!({"max_framerate": "10"})))
+        .update(params(json!({"max_framerate": "60"})))
         .await
         .expect("it is taken");
+    let stream = beginning(LIVE, 4);
+    let mut reader = bench.reader();
+    feed_in_step(&bench, &stream, &mut reader).await;
+
     let status = session.status();
     assert_eq!(
         serde_json::to_value(&status.current_params).unwrap(),
-        json!({"width": "320", "height": 180, "max_framerate": "10"})
+        json!({"width": "320", "height": 180, "max_framerate": "60"})
     );
     assert_eq!(
         (status.output.width, status.output.height),
@@ -440,6 +440,31 @@ async fn damage_is_survived_and_counted() {
         assert!(status.audio.out > 0, "{clip}");
         bench.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sound_that_is_no_opus_is_made_so() {
+    let bench = Bench::new(true).await;
+    let session = bench
+        .start(bench.config("aac"), &model("passthrough"))
+        .await;
+    let mut reader = bench.reader();
+    let mut publisher = bench.publisher("in").await;
+    let mut segment = publisher.next_segment().await.expect("a segment");
+    let stream = beginning("portrait_360x640_aac44k_mono.ts", 20);
+    segment.write(stream).await.expect("a write");
+    segment.finish().await.expect("a whole segment");
+    publisher.close().await.expect("an ended channel");
+    reader.rest().await;
+    let status = session.stop().await.status;
+    assert_eq!(status.audio.route, AudioRoute::Transcoded);
+    // What lies before the first picture that came out of a burst is left out.
+    assert!(status.audio.out + status.audio.dropped > 10 && status.audio.errors == 0);
+    let sound = &reader.read.audio;
+    assert!(sound.iter().all(|unit| unit.codec == Codec::Opus));
+    let times = times_from_first(sound);
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 1800));
+    bench.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
