@@ -32,8 +32,39 @@
 //! # }
 //! ```
 //!
+//! # How it works
+//!
+//! - Segments are numbered from 0. A publisher writes segment 0, 1, 2, … each with one POST whose
+//!   body stays open for as long as the segment lasts, two seconds of video say.
+//! - A subscriber's GET of a segment returns what is there and then follows the writer. It asks
+//!   for the next segment as soon as one begins, so there is no pause in between: that request
+//!   waits in the relay until the next segment's first byte.
+//! - `-2` in place of a number is the segment that is being written now ([`Start::Current`]),
+//!   `-1` the one after it ([`Start::Next`]).
+//! - The relay keeps the last five segments of a channel. Who falls behind is told so (status 470)
+//!   and jumps to the live edge; who reads too slowly is cut off. The writer never waits.
+//! - The end of a channel is the header `Lp-Trickle-Closed`.
+//!
+//! Every status and every rule stands in `docs/protocol.md`; [`conformance`] checks them on any
+//! relay, and [`load`] measures one.
+//!
+//! # What can go wrong
+//!
+//! | | publisher | subscriber |
+//! |---|---|---|
+//! | connection lost | segment reported as lost ([`PublishError::SegmentLost`]), goes on when the relay answers again | asks again for 30 s, with growing waits |
+//! | relay restarted | makes its channel again if it made it, keeps its numbers | goes on, tells of the [`Gap`] |
+//! | segment broke off | – | [`SubscribeError::Truncated`], next segment |
+//! | channel closed | [`PublishStop::EndOfStream`] | `None` |
+//! | no such channel | [`PublishStop::NotFound`] | [`SubscribeStop::NotFound`], or `None` after data |
+//!
+//! # Layers
+//!
 //! The rules live in state machines without sockets and without a clock ([`channel`],
-//! [`registry`], [`publish`], [`subscribe`]); `http` connects them to tokio and hyper.
+//! [`registry`], [`publish`], [`subscribe`], [`segment`]): calls and a time go in, decisions come
+//! out. A private `http` module connects them to tokio and hyper. To put a relay into a server of
+//! your own, hand its requests to [`Relay::handle`]; to run one, call [`Relay::serve`] or
+//! [`Relay::serve_tls`].
 #![forbid(unsafe_code)]
 
 pub mod auth;
