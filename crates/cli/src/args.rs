@@ -7,8 +7,9 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use trickle_processor::Registry;
 
 use crate::commands::{
-    demo::DemoArgs, devices::DevicesArgs, probe::ProbeArgs, process::ProcessArgs,
-    publish::PublishArgs, relay::RelayArgs, serve::ServeArgs, subscribe::SubscribeArgs,
+    bench::BenchArgs, conformance::ConformanceArgs, demo::DemoArgs, devices::DevicesArgs,
+    probe::ProbeArgs, process::ProcessArgs, publish::PublishArgs, relay::RelayArgs,
+    serve::ServeArgs, subscribe::SubscribeArgs,
 };
 use crate::logging::LogFormat;
 
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Process(ProcessArgs),
     Probe(ProbeArgs),
     Devices(DevicesArgs),
+    Conformance(ConformanceArgs),
+    Bench(BenchArgs),
 }
 
 /// Parses arguments; processors are those of `registry`, listed in the help.

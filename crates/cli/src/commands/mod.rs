@@ -6,6 +6,8 @@ use crate::args::Command;
 use crate::error::CliError;
 use crate::ui::Ui;
 
+pub(crate) mod bench;
+pub(crate) mod conformance;
 pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod probe;
@@ -25,5 +27,7 @@ pub(crate) async fn run(command: Command, registry: &Registry, ui: &Ui) -> Resul
         Command::Process(args) => process::run(args, registry, ui).await,
         Command::Probe(args) => probe::run(args, ui).await,
         Command::Devices(args) => devices::run(args),
+        Command::Conformance(args) => conformance::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
     }
 }

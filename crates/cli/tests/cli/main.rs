@@ -5,4 +5,5 @@
 mod basics;
 mod files;
 mod live;
+mod relay;
 mod support;
