@@ -14,7 +14,8 @@ pub struct LatencyMeter {
     /// Output frames seen before the offset was known.
     early: Vec<(i64, Instant)>,
     offset: Option<i64>,
-    latencies: Vec<Duration>,
+    /// When each matched frame was sent, and how long it took.
+    matched: Vec<(Instant, Duration)>,
     unmatched: u64,
 }
 
@@ -49,9 +50,11 @@ impl LatencyMeter {
         }
     }
 
-    /// Time from the last byte in to the first byte out, of every frame matched, in order.
-    pub fn latencies(&self) -> &[Duration] {
-        &self.latencies
+    /// Time from the last byte in to the first byte out, of every frame matched that was sent at
+    /// or after `since`, in the order of the output.
+    pub fn latencies(&self, since: Instant) -> Vec<Duration> {
+        let timely = self.matched.iter().filter(|(sent, _)| *sent >= since);
+        timely.map(|(_, took)| *took).collect()
     }
 
     /// Output frames that no input frame was found for.
@@ -89,7 +92,9 @@ impl LatencyMeter {
 
     fn note(&mut self, pts: i64, at: Instant) {
         match self.find(pts) {
-            Some(sent) => self.latencies.push(at.saturating_duration_since(sent)),
+            Some(sent) => self
+                .matched
+                .push((sent, at.saturating_duration_since(sent))),
             None => self.unmatched += 1,
         }
     }

@@ -29,8 +29,21 @@ proptest! {
         meter.finish();
         prop_assert_eq!(meter.offset(), Some(offset));
         prop_assert_eq!(meter.unmatched(), 0);
-        prop_assert!(meter.latencies().iter().all(|took| *took == Duration::from_millis(7)));
+        prop_assert!(meter.latencies(start).iter().all(|took| *took == Duration::from_millis(7)));
     }
+}
+
+#[test]
+fn frames_of_the_warm_up_are_left_out() {
+    let start = Instant::now();
+    let later = start + Duration::from_secs(1);
+    let mut meter = LatencyMeter::default();
+    for index in 0..20 {
+        let at = if index < 15 { start } else { later };
+        meter.sent(input(index), at);
+        meter.received(input(index), at);
+    }
+    assert_eq!(meter.latencies(later).len(), 5);
 }
 
 #[test]
@@ -42,7 +55,7 @@ fn frames_that_nobody_sent_are_counted() {
         meter.received(input(index), now);
     }
     meter.received(input(20), now);
-    assert_eq!((meter.latencies().len(), meter.unmatched()), (20, 1));
+    assert_eq!((meter.latencies(now).len(), meter.unmatched()), (20, 1));
 }
 
 #[test]

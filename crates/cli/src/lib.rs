@@ -30,7 +30,6 @@ mod net;
 mod output;
 mod settings;
 mod ui;
-mod worker_api;
 
 use std::process::ExitCode;
 use std::time::Duration;

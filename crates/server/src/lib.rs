@@ -43,6 +43,7 @@ mod api;
 mod app;
 mod auth;
 mod body;
+pub mod client;
 mod config;
 mod error;
 mod model_gate;

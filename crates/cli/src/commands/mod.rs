@@ -28,6 +28,6 @@ pub(crate) async fn run(command: Command, registry: &Registry, ui: &Ui) -> Resul
         Command::Probe(args) => probe::run(args, ui).await,
         Command::Devices(args) => devices::run(args),
         Command::Conformance(args) => conformance::run(args).await,
-        Command::Bench(args) => bench::run(args).await,
+        Command::Bench(args) => bench::run(args, ui).await,
     }
 }

@@ -14,12 +14,12 @@ use trickle_media::access_unit::{AccessUnit, MediaKind};
 use trickle_processor::{Params, SharedModel};
 use trickle_proto::{ClientConfig, PublishOptions};
 use trickle_server::StreamServer;
+use trickle_server::client::{WorkerClient, WorkerError};
 use trickle_session::feed::{self, FeedOptions, MediaReader};
 use trickle_session::{AudioMode, EncodeConfig, OnError};
 
 use crate::error::CliError;
 use crate::ui::Ui;
-use crate::worker_api::WorkerApi;
 use crate::{channel, input, interrupt, output};
 
 use recording::Recording;
@@ -31,7 +31,8 @@ mod report;
 mod site;
 
 /// Big Buck Bunny, (c) Blender Foundation, CC BY 3.0.
-const CLIP: &[u8] = include_bytes!("../../../../testdata/media/bunny_720p25_main_aac51.mp4");
+pub(crate) const CLIP: &[u8] =
+    include_bytes!("../../../../testdata/media/bunny_720p25_main_aac51.mp4");
 /// Id of the demo's session.
 const REQUEST_ID: &str = "demo";
 /// How often progress is asked for.
@@ -95,8 +96,8 @@ fn introduce(plan: &Plan, site: &Site, ui: &Ui) {
     if plan.length.is_none() {
         ui.say(&format!(
             "watch    trickle subscribe {} | ffplay -fflags nobuffer -\n\
-             ask      curl {}/api/stream/status\n\
-             change   curl -X POST {}/api/stream/update -d '{{…}}'\n\
+             ask      curl {}api/stream/status\n\
+             change   curl -X POST {}api/stream/update -d '{{…}}'\n\
              Ctrl-C ends the demo",
             site.output_url, site.worker_url, site.worker_url
         ));
@@ -112,14 +113,14 @@ async fn stream(
     ui: &Ui,
 ) -> Result<(Published, Value), CliError> {
     let client = channel::client(ClientConfig::default())?;
-    let api = WorkerApi::new(site.worker_url.clone());
+    let api = WorkerClient::new(&site.worker_url);
     let body = json!({
         "gateway_request_id": REQUEST_ID,
         "subscribe_url": site.input_url.as_str(),
         "publish_url": site.output_url.as_str(),
         "params": plan.params,
     });
-    api.start(&body).await?;
+    api.start(&body).await.map_err(worker_error)?;
 
     let publisher = client
         .publish(&site.input_url, PublishOptions::new(channel::MIME))
@@ -179,21 +180,25 @@ fn lock(published: &Mutex<Published>) -> MutexGuard<'_, Published> {
 }
 
 /// Shows progress until the worker can no longer be asked.
-async fn watch(api: &WorkerApi, progress: &Progress) -> CliError {
+async fn watch(api: &WorkerClient, progress: &Progress) -> CliError {
     loop {
         tokio::time::sleep(EVERY).await;
         match api.status().await {
             Ok(status) => progress.show(&status),
-            Err(error) => return error,
+            Err(error) => return worker_error(error),
         }
     }
 }
 
+fn worker_error(error: WorkerError) -> CliError {
+    CliError::new(error.to_string())
+}
+
 /// The worker's summary of the session, once it has ended.
-async fn settled(api: &WorkerApi) -> Result<Value, CliError> {
+async fn settled(api: &WorkerClient) -> Result<Value, CliError> {
     let ended = async {
         loop {
-            let mut status = api.status().await?;
+            let mut status = api.status().await.map_err(worker_error)?;
             let summary = status["last_session"].take();
             if !summary.is_null() {
                 return Ok(summary);

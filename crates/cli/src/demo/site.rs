@@ -18,7 +18,7 @@ const ANY_PORT: &str = "127.0.0.1:0";
 /// A relay with an input and an output channel, and a worker.
 pub(super) struct Site {
     /// The worker, `http://HOST:PORT`.
-    pub(super) worker_url: String,
+    pub(super) worker_url: Url,
     pub(super) input_url: Url,
     pub(super) output_url: Url,
     stop_worker: CancellationToken,
@@ -30,6 +30,8 @@ pub(super) struct Site {
 impl Site {
     pub(super) async fn open(server: StreamServer) -> Result<Self, CliError> {
         let (worker_listener, worker_url) = listen().await?;
+        let worker_url = Url::parse(&worker_url)
+            .map_err(|error| CliError::caused("the worker's own URL", &error))?;
         let (relay_listener, relay_url) = listen().await?;
         let channel =
             |name: &str| channel::url(&format!("{relay_url}/{name}")).map_err(CliError::new);

@@ -5,7 +5,7 @@
 //! usually in another.
 
 mod histogram;
-mod process;
+pub mod process;
 mod stamp;
 
 use std::{

@@ -9,13 +9,16 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU and memory of a process.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Usage {
-    pub(super) cpu_s: f64,
-    pub(super) rss_bytes: u64,
+pub struct Usage {
+    /// User and system time of all its threads, in seconds.
+    pub cpu_s: f64,
+    /// Memory that is resident.
+    pub rss_bytes: u64,
 }
 
 impl Usage {
-    pub(super) fn of(pid: u32) -> Option<Self> {
+    /// Of the process `pid`.
+    pub fn of(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name, in parentheses, may hold anything.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
@@ -33,7 +36,7 @@ impl Usage {
 }
 
 /// The process that listens on the address's port, if that is on this machine and ours to see.
-pub(super) fn listening_on(url: &Url) -> Option<u32> {
+pub fn listening_on(url: &Url) -> Option<u32> {
     let local = match url.host()? {
         Host::Domain(name) => name == "localhost",
         Host::Ipv4(address) => address.is_loopback(),

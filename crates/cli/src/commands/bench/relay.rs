@@ -1,8 +1,8 @@
-//! `trickle bench`: measuring servers, this project's or others'.
+//! `trickle bench relay`: throughput and delay of a relay.
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use trickle_proto::load::{self, LoadConfig, LoadReport};
 use url::Url;
 
@@ -11,22 +11,10 @@ use crate::error::CliError;
 use crate::settings::duration;
 use crate::{channel, output};
 
-/// Measure a relay
-#[derive(Args, Debug)]
-pub(crate) struct BenchArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Subcommand, Debug)]
-enum What {
-    Relay(RelayArgs),
-}
-
 /// Publish to a channel, read it many times, and measure throughput, delay and CPU
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
-struct RelayArgs {
+pub(super) struct RelayArgs {
     /// A channel that nobody uses; the relay must let publishers create it
     #[arg(long, value_name = "CHANNEL_URL", value_parser = channel::url)]
     url: Url,
@@ -60,8 +48,7 @@ Examples:
 
 CPU and memory of the relay are measured where it runs on this machine.";
 
-pub(crate) async fn run(args: BenchArgs) -> Result<(), CliError> {
-    let What::Relay(args) = args.what;
+pub(super) async fn run(args: RelayArgs) -> Result<(), CliError> {
     let client = args.connect.client()?;
     let config = LoadConfig {
         url: args.url.clone(),
