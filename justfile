@@ -31,6 +31,10 @@ bench *ARGS:
 ptx *ARGS:
     python3 crates/gpu/src/kernels/build.py {{ARGS}}
 
+# fuzz one target for some seconds (needs cargo-fuzz and a nightly toolchain): `just fuzz ts_demux 60`
+fuzz TARGET SECONDS='60':
+    cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
+
 # licences, advisories and sources of dependencies (needs cargo-deny)
 deny:
     cargo deny --locked check

@@ -146,6 +146,23 @@ impl ColorDescription {
     }
 }
 
+impl ColorDescription {
+    /// With the matrix stated that [`yuv_matrix`](Self::yuv_matrix) guesses from this size where
+    /// none is. For planes that are about to change their size: their colours stay coded as they
+    /// were.
+    #[must_use]
+    pub const fn resolved(self, width: u32, height: u32) -> Self {
+        if self.matrix != Self::UNSPECIFIED.matrix {
+            return self;
+        }
+        let matrix = match self.yuv_matrix(width, height) {
+            YuvMatrix::Bt709 => Self::BT709.matrix,
+            YuvMatrix::Bt601 => Self::BT601.matrix,
+        };
+        Self { matrix, ..self }
+    }
+}
+
 impl Default for ColorDescription {
     fn default() -> Self {
         Self::UNSPECIFIED
@@ -161,3 +178,7 @@ pub enum YuvMatrix {
     /// ITU-R BT.709: Kr = 0.2126, Kb = 0.0722.
     Bt709,
 }
+
+#[cfg(test)]
+#[path = "stream_test.rs"]
+mod tests;

@@ -166,7 +166,13 @@ impl ProcessStage {
             return frame;
         };
         match self.scaler.fit(&frame, wanted) {
-            Ok(image) => frame.replace_image(image),
+            Ok(image) => {
+                // A matrix that nobody stated is guessed from the size: from that of the source.
+                let color = frame.color().resolved(size.0 as u32, size.1 as u32);
+                let mut frame = frame.replace_image(image);
+                frame.set_color(color);
+                frame
+            }
             Err(error) => {
                 self.note(&ProcessorError::Frame(error));
                 frame

@@ -73,6 +73,11 @@ impl VideoFrame {
         self.pts = pts;
     }
 
+    /// Sets the colour of the planes; the samples stay as they are.
+    pub fn set_color(&mut self, color: ColorDescription) {
+        self.color = color;
+    }
+
     /// Colour of the planes, and the way to and from RGB.
     pub fn color(&self) -> ColorDescription {
         self.color
