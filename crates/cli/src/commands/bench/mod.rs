@@ -10,10 +10,16 @@ mod relay;
 
 /// Measure a worker or a relay, of any make, from outside
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
     what: What,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  trickle bench pipeline --processor invert
+  trickle bench relay --url http://127.0.0.1:2939/load --subscribers 100";
 
 #[derive(Subcommand, Debug)]
 enum What {
