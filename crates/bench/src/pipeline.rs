@@ -25,7 +25,7 @@ const TAIL: Duration = Duration::from_secs(3);
 /// What is measured.
 #[derive(Clone, Debug)]
 pub struct PipelineConfig {
-    /// The worker, `http://HOST:PORT`.
+    /// The worker: the URL that its `/stream/start` is under.
     pub worker: Url,
     /// Process of the worker, for CPU and memory; `None` looks for who listens on its port.
     pub worker_pid: Option<u32>,

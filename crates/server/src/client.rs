@@ -57,7 +57,8 @@ pub enum WorkerError {
 }
 
 impl WorkerClient {
-    /// A worker at `http://HOST:PORT`.
+    /// A worker whose routes are below `base`: `http://HOST:PORT/api` for the reference's, and
+    /// `http://HOST:PORT` for the same without prefix, which is all that PyTrickle 0.1.6 has.
     pub fn new(base: &Url) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self {
@@ -66,31 +67,29 @@ impl WorkerClient {
         }
     }
 
-    /// `POST /api/stream/start` with this body.
+    /// `POST /stream/start` with this body.
     ///
     /// # Errors
     /// [`WorkerError`].
     pub async fn start(&self, body: &Value) -> Result<Value, WorkerError> {
-        self.call(Method::POST, "/api/stream/start", Some(body))
-            .await
+        self.call(Method::POST, "/stream/start", Some(body)).await
     }
 
-    /// `POST /api/stream/stop` for the stream of this `gateway_request_id`.
+    /// `POST /stream/stop` for the stream of this `gateway_request_id`.
     ///
     /// # Errors
     /// [`WorkerError`].
     pub async fn stop(&self, id: &str) -> Result<Value, WorkerError> {
         let body = json!({"gateway_request_id": id});
-        self.call(Method::POST, "/api/stream/stop", Some(&body))
-            .await
+        self.call(Method::POST, "/stream/stop", Some(&body)).await
     }
 
-    /// `GET /api/stream/status`.
+    /// `GET /stream/status`.
     ///
     /// # Errors
     /// [`WorkerError`].
     pub async fn status(&self) -> Result<Value, WorkerError> {
-        self.call(Method::GET, "/api/stream/status", None).await
+        self.call(Method::GET, "/stream/status", None).await
     }
 
     async fn call(

@@ -96,8 +96,8 @@ fn introduce(plan: &Plan, site: &Site, ui: &Ui) {
     if plan.length.is_none() {
         ui.say(&format!(
             "watch    trickle subscribe {} | ffplay -fflags nobuffer -\n\
-             ask      curl {}api/stream/status\n\
-             change   curl -X POST {}api/stream/update -d '{{…}}'\n\
+             ask      curl {}/stream/status\n\
+             change   curl -X POST {}/stream/update -d '{{…}}'\n\
              Ctrl-C ends the demo",
             site.output_url, site.worker_url, site.worker_url
         ));

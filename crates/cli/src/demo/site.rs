@@ -17,7 +17,7 @@ const ANY_PORT: &str = "127.0.0.1:0";
 
 /// A relay with an input and an output channel, and a worker.
 pub(super) struct Site {
-    /// The worker, `http://HOST:PORT`.
+    /// The worker's API, `http://HOST:PORT/api`.
     pub(super) worker_url: Url,
     pub(super) input_url: Url,
     pub(super) output_url: Url,
@@ -30,7 +30,7 @@ pub(super) struct Site {
 impl Site {
     pub(super) async fn open(server: StreamServer) -> Result<Self, CliError> {
         let (worker_listener, worker_url) = listen().await?;
-        let worker_url = Url::parse(&worker_url)
+        let worker_url = Url::parse(&format!("{worker_url}/api"))
             .map_err(|error| CliError::caused("the worker's own URL", &error))?;
         let (relay_listener, relay_url) = listen().await?;
         let channel =

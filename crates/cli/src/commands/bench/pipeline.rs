@@ -22,7 +22,7 @@ use crate::{channel, demo, input, net, output};
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct PipelineArgs {
-    /// Worker to measure, http://HOST:PORT [default: one of its own, in a process of its own]
+    /// Worker to measure: the URL that its /stream/start is under [default: one of its own, in a process of its own]
     #[arg(long, value_name = "URL")]
     worker: Option<Url>,
     /// Its process, for CPU and memory [default: who listens on its port, on this machine]
