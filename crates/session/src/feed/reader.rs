@@ -4,6 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use thiserror::Error;
 use trickle_media::mp4::{self, Mp4Error};
+use trickle_media::ts::packet::{PACKET_LEN, SYNC_BYTE};
 use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer, TsFault};
 use trickle_media::{AccessUnit, StreamInfo};
 
@@ -11,9 +12,6 @@ use trickle_media::{AccessUnit, StreamInfo};
 const CHUNK: usize = 64 << 10;
 /// Bytes in which a container must show itself.
 const PROBE: u64 = 4 << 10;
-/// First byte of a transport stream packet, and the packet's length (ISO/IEC 13818-1, 2.4.3.2).
-const TS_SYNC: u8 = 0x47;
-const TS_PACKET: usize = 188;
 /// Boxes that MP4 files begin with (ISO/IEC 14496-12).
 const MP4_BOXES: [&[u8]; 7] = [
     b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide",
@@ -170,12 +168,12 @@ impl Container {
             return Ok(Self::Mp4);
         }
         // A stream may begin within a packet, or with damage.
-        let packets = (head.len() / TS_PACKET).min(3);
+        let packets = (head.len() / PACKET_LEN).min(3);
         let in_step = |start: usize| {
-            let syncs = head.iter().skip(start).step_by(TS_PACKET).take(packets);
-            packets > 0 && syncs.filter(|byte| **byte == TS_SYNC).count() == packets
+            let syncs = head.iter().skip(start).step_by(PACKET_LEN).take(packets);
+            packets > 0 && syncs.filter(|byte| **byte == SYNC_BYTE).count() == packets
         };
-        if (0..TS_PACKET).any(in_step) {
+        if (0..PACKET_LEN).any(in_step) {
             Ok(Self::Ts)
         } else {
             Err(ReadError::UnknownFormat)
