@@ -27,6 +27,7 @@
 #![deny(unsafe_code)]
 
 pub mod access_unit;
+mod arena;
 pub mod audio;
 pub mod backend;
 mod bits;

@@ -189,7 +189,8 @@ impl H264Decoder {
         self.replay_bytes += unit.data.len();
         self.replay.push(unit.clone());
         if self.replay.len() > MAX_REPLAY_UNITS || self.replay_bytes > MAX_REPLAY_BYTES {
-            self.replay = Vec::new();
+            // The memory stays: the next keyframe begins again.
+            self.replay.clear();
         }
     }
 

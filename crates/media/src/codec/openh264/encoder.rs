@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 
 use super::NAME;
 use super::source::even_i420;
 use super::sps;
 use super::sys::{Failed, Layout, RawEncoder, Source};
 use crate::access_unit::{AccessUnit, Codec, TrackId, UnitFlags};
+use crate::arena::Arena;
 use crate::coder::{Encoder, VideoEncoderSettings};
 use crate::convert;
 use crate::error::{CodecError, FrameError, Unsupported};
@@ -24,6 +25,8 @@ const MIN_SIDE: u32 = 16;
 const MAX_MACROBLOCKS: u32 = 36_864;
 /// Threads that OpenH264 uses at most.
 const MAX_THREADS: u8 = 4;
+/// Bytes by which rewriting a sequence parameter set may make it longer.
+const REWRITING: usize = 64;
 /// Milliseconds, which the rate control counts in.
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -38,6 +41,9 @@ pub(crate) struct H264Encoder {
     raw: RawEncoder,
     settings: VideoEncoderSettings,
     ready: VecDeque<AccessUnit>,
+    /// Memory of the units.
+    arena: Arena,
+    rewritten: Rewritten,
     /// Time of the first frame.
     start: Option<Timestamp>,
     /// Time of the last keyframe.
@@ -94,6 +100,8 @@ impl H264Encoder {
             raw,
             settings: settings.clone(),
             ready: VecDeque::new(),
+            arena: Arena::new(usize::try_from(settings.bitrate / 8).unwrap_or(0)),
+            rewritten: Rewritten::default(),
             start: None,
             keyframe: None,
             forced: false,
@@ -158,12 +166,11 @@ impl Encoder for H264Encoder {
             time_ms: i64::try_from(time.as_nanos() / MILLISECOND.as_nanos()).unwrap_or(i64::MAX),
             keyframe: self.is_due(pts),
         };
-        let mut data = Vec::new();
-        let settings = &self.settings;
-        let keyframe = self
-            .raw
-            .encode(source, |nal| append(nal, settings, &mut data))
-            .map_err(Self::broken)?;
+        let keyframe = self.raw.encode(source).map_err(Self::broken)?;
+        let data = self.arena.fill(self.raw.coded_len() + REWRITING, |data| {
+            self.raw
+                .nal_units(|nal| append(nal, &self.settings, &mut self.rewritten, data));
+        });
         if data.is_empty() {
             let detail = "it gave no bytes for a frame".to_owned();
             return Err(CodecError::Broken {
@@ -178,7 +185,7 @@ impl Encoder for H264Encoder {
         self.ready.push_back(AccessUnit {
             track: TrackId(0),
             codec: Codec::H264,
-            data: Bytes::from(data),
+            data,
             pts,
             dts: pts,
             keyframe,
@@ -203,18 +210,48 @@ impl Encoder for H264Encoder {
     }
 }
 
+/// The sequence parameter set that was rewritten last: every keyframe brings the same.
+#[derive(Default)]
+struct Rewritten {
+    from: Vec<u8>,
+    /// Empty where it cannot be rewritten.
+    to: Vec<u8>,
+}
+
+impl Rewritten {
+    /// `nal` with what the library leaves out of it; `None` where it goes out as it is.
+    fn of(&mut self, nal: &[u8], settings: &VideoEncoderSettings) -> Option<&[u8]> {
+        if self.from != nal {
+            self.from.clear();
+            self.from.extend_from_slice(nal);
+            self.to.clear();
+            if sps::from_encoder(nal, settings, &mut self.to).is_err() {
+                self.to.clear();
+            }
+        }
+        (!self.to.is_empty()).then_some(self.to.as_slice())
+    }
+}
+
 /// Appends a NAL unit with its start code to `unit`; a sequence parameter set with what the
 /// library leaves out of it.
-fn append(nal: &[u8], settings: &VideoEncoderSettings, unit: &mut Vec<u8>) {
+fn append(
+    nal: &[u8],
+    settings: &VideoEncoderSettings,
+    rewritten: &mut Rewritten,
+    unit: &mut BytesMut,
+) {
     for parsed in nal_units(nal) {
-        let start = unit.len();
-        unit.extend_from_slice(&START_CODE);
-        let rewritten = parsed.kind() == NalKind::SPS
-            && sps::from_encoder(parsed.bytes, settings, unit).is_ok();
-        if !rewritten {
+        let sets = (parsed.kind() == NalKind::SPS)
+            .then(|| rewritten.of(parsed.bytes, settings))
+            .flatten();
+        match sets {
+            Some(set) => {
+                unit.extend_from_slice(&START_CODE);
+                unit.extend_from_slice(set);
+            }
             // Valid without the additions, too.
-            unit.truncate(start);
-            unit.extend_from_slice(nal);
+            None => unit.extend_from_slice(nal),
         }
     }
 }

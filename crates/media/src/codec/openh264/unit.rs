@@ -27,6 +27,15 @@ pub(super) struct CleanUnit {
     sps: Option<Sps>,
     picture: bool,
     reference: bool,
+    /// The sequence parameter set that was adapted last: nearly every keyframe repeats it.
+    adapted: Option<Adapted>,
+}
+
+/// A sequence parameter set as it came and as the decoder is to see it.
+struct Adapted {
+    from: Vec<u8>,
+    to: Vec<u8>,
+    sps: Sps,
 }
 
 impl CleanUnit {
@@ -46,14 +55,10 @@ impl CleanUnit {
                     self.bytes.extend_from_slice(nal.bytes);
                 }
                 NalKind::SPS => {
+                    let adapted = adapted(&mut self.adapted, nal.bytes)?;
+                    self.sps = Some(adapted.sps.clone());
                     self.bytes.extend_from_slice(&START_CODE);
-                    match sps::for_decoder(nal.bytes, &mut self.bytes) {
-                        Ok(sps) => self.sps = Some(sps),
-                        Err(error) => {
-                            self.bytes.truncate(start);
-                            return Err(error);
-                        }
-                    }
+                    self.bytes.extend_from_slice(&adapted.to);
                     self.parameter_sets.push(start..self.bytes.len());
                 }
                 NalKind::PPS => {
@@ -107,6 +112,21 @@ impl CleanUnit {
             }
         }
     }
+}
+
+/// `nal` adapted for the decoder; worked out anew only when it is not the one in `last`.
+fn adapted<'a>(last: &'a mut Option<Adapted>, nal: &[u8]) -> Result<&'a Adapted, SpsError> {
+    let known = last.take_if(|last| last.from == nal);
+    let adapted = match known {
+        Some(known) => known,
+        None => {
+            let mut to = Vec::new();
+            let sps = sps::for_decoder(nal, &mut to)?;
+            let from = nal.to_vec();
+            Adapted { from, to, sps }
+        }
+    };
+    Ok(last.insert(adapted))
 }
 
 #[cfg(test)]

@@ -122,12 +122,11 @@ impl RawEncoder {
         unsafe { &**self.codec.as_ptr() }
     }
 
-    /// Encodes one picture. Its NAL units are given to `unit` in order, each with its start code;
-    /// the result says whether it became a keyframe.
+    /// Encodes one picture, whose [`nal_units`](Self::nal_units) are there until the next; the
+    /// result says whether it became a keyframe.
     pub(in crate::codec::openh264) fn encode(
         &mut self,
         source: Source<'_>,
-        unit: impl FnMut(&[u8]),
     ) -> Result<bool, Failed> {
         if let Some(failed) = self.failed {
             return Err(failed);
@@ -135,7 +134,6 @@ impl RawEncoder {
         let done = self.try_encode(source);
         self.failed = done.err();
         done?;
-        self.nal_units(unit);
         Ok(self.info.eFrameType == sys::videoFrameTypeIDR)
     }
 
@@ -187,7 +185,14 @@ impl RawEncoder {
         })
     }
 
-    fn nal_units(&self, mut unit: impl FnMut(&[u8])) {
+    /// Bytes of the picture encoded last.
+    pub(in crate::codec::openh264) fn coded_len(&self) -> usize {
+        usize::try_from(self.info.iFrameSizeInBytes).unwrap_or(0)
+    }
+
+    /// Calls `unit` with each NAL unit of the picture encoded last, in order, each with its start
+    /// code.
+    pub(in crate::codec::openh264) fn nal_units(&self, mut unit: impl FnMut(&[u8])) {
         let layers = usize::try_from(self.info.iLayerNum).unwrap_or(0);
         for layer in self.info.sLayerInfo.iter().take(layers) {
             let count = usize::try_from(layer.iNalCount).unwrap_or(0);
