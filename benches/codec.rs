@@ -7,10 +7,10 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use std::time::Duration;
 use trickle_benches::clip_units;
 use trickle_media::backend::Backends;
-use trickle_media::coder::{VideoDecoder, VideoEncoderSettings};
+use trickle_media::coder::{RateControl, VideoDecoder, VideoEncoderSettings};
 use trickle_media::frame::FramePool;
 use trickle_media::stream::{Rational, StreamParams};
-use trickle_media::{AccessUnit, MediaKind, VideoFrame, VideoParams};
+use trickle_media::{AccessUnit, Codec, MediaKind, VideoFrame, VideoParams};
 
 /// The clip's video: its parameters and access units.
 fn video() -> (VideoParams, Vec<AccessUnit>) {
@@ -65,9 +65,11 @@ fn codec(c: &mut Criterion) {
     decode_all(&mut open(), &units, |frame| frames.push(frame));
     let rate = Rational::new(25, 1).unwrap();
     let settings = VideoEncoderSettings {
+        codec: Codec::H264,
         width: params.width,
         height: params.height,
         bitrate: VideoEncoderSettings::default_bitrate(params.width, params.height, rate),
+        rate_control: RateControl::Constant,
         frame_rate: rate,
         gop: Duration::from_secs(2),
         color: params.color,

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
+use trickle_gpu::Choice;
+use trickle_media::Backends;
 use trickle_processor::{Params, Registry, SharedModel};
 use trickle_session::{AudioMode, EncodeConfig, OnError};
 
@@ -72,6 +74,53 @@ impl EncodeFlags {
             .validate()
             .map_err(|error| CliError::usage(error.to_string()))?;
         Ok(config)
+    }
+}
+
+/// What decodes and encodes video.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Backends")]
+pub(crate) struct BackendFlags {
+    /// What decodes and encodes video: auto (a GPU where one is usable, else the CPU), cpu, cuda
+    /// or cuda:N (a GPU that must be there)
+    #[arg(
+        long,
+        value_name = "BACKEND",
+        env = "TRICKLE_BACKEND",
+        default_value = "auto"
+    )]
+    backend: Choice,
+    /// What decodes it, where that is not what encodes it
+    #[arg(long, value_name = "BACKEND", env = "TRICKLE_DECODE_BACKEND")]
+    decode_backend: Option<Choice>,
+    /// What encodes it, where that is not what decodes it
+    #[arg(long, value_name = "BACKEND", env = "TRICKLE_ENCODE_BACKEND")]
+    encode_backend: Option<Choice>,
+}
+
+impl BackendFlags {
+    /// The table of backends. What is in it, and why something is not, is logged once.
+    pub(crate) async fn open(&self) -> Result<Backends, CliError> {
+        let decode = self.decode_backend.unwrap_or(self.backend);
+        let encode = self.encode_backend.unwrap_or(self.backend);
+        // Opening devices blocks.
+        let opened = tokio::task::spawn_blocking(move || trickle_gpu::backends(decode, encode))
+            .await
+            .map_err(|error| CliError::caused("looking for devices", &error))?;
+        let backends = opened.map_err(|refusal| {
+            CliError::usage(refusal.to_string()).hint(
+                "`trickle devices` shows what there is; auto takes the CPU where a GPU is missing",
+            )
+        })?;
+        for backend in backends.describe() {
+            tracing::info!(
+                backend = backend.name,
+                decoder = backend.decoder,
+                encoder = backend.encoder,
+                "backend"
+            );
+        }
+        Ok(backends)
     }
 }
 

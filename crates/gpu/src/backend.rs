@@ -12,22 +12,12 @@ use crate::nvdec::NvDecoder;
 use crate::nvenc::NvEncoder;
 use crate::probe::{CodecCaps, Coding, DeviceReport, report_of};
 
-/// Where decoded frames are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Place {
-    /// In device memory.
-    #[default]
-    Device,
-    /// In host memory: for processors and encoders that work there. One copy a frame, NV12.
-    Host,
-}
-
-/// Video codecs of one CUDA device: `cuda:0`.
+/// Video codecs of one CUDA device: `cuda:0`. Decoded frames are in its memory, as NV12; the
+/// encoder takes frames from there and from anywhere else.
 #[derive(Debug)]
 pub struct CudaBackend {
     gpu: Gpu,
     report: DeviceReport,
-    place: Place,
 }
 
 impl CudaBackend {
@@ -36,11 +26,15 @@ impl CudaBackend {
     /// # Errors
     /// [`GpuError`] where there is no driver or no such device; a device without decoder or
     /// encoder is none.
-    pub fn open(index: u32, place: Place) -> Result<Self, GpuError> {
+    pub fn open(index: u32) -> Result<Self, GpuError> {
+        Self::of_report(report_of(index)?)
+    }
+
+    /// Opens the device that was found.
+    pub(crate) fn of_report(report: DeviceReport) -> Result<Self, GpuError> {
         Ok(Self {
-            gpu: Gpu::open(index)?,
-            report: report_of(index)?,
-            place,
+            gpu: Gpu::open(report.index)?,
+            report,
         })
     }
 
@@ -92,7 +86,7 @@ impl Backend for CudaBackend {
         if let Some(reason) = refuse(&self.report.decode, params) {
             return Err(unsupported(reason));
         }
-        let decoder = NvDecoder::open(&self.gpu, params.codec, self.place, pool);
+        let decoder = NvDecoder::open(&self.gpu, params.codec, pool);
         decoder
             .map(|decoder| Box::new(decoder) as VideoDecoder)
             .map_err(|error| unsupported(error.to_string()))

@@ -1,7 +1,7 @@
 //! Conversion, resizing and overlays of pictures on the device.
 
 use trickle_media::convert::reference::Coefficients;
-use trickle_media::frame::{DeviceImage, MAX_SIDE};
+use trickle_media::frame::{ColorMap, DeviceImage, MAX_SIDE};
 use trickle_media::{ColorDescription, FrameError};
 
 use crate::error::GpuError;
@@ -53,6 +53,19 @@ impl Stream {
         self.produce(Layout::nv12(width), width, height, |planes| {
             let k = Coefficients::of(color, width, height);
             let call = Call::rgb_to_nv12(&src, &nv12(planes, "conversion to NV12")?, &k)?;
+            self.read(image, || self.launch(&call))
+        })
+    }
+
+    /// A tensor whose colours are those of this one, each taken through `map`.
+    ///
+    /// # Errors
+    /// [`GpuError::Kind`] for an NV12 picture, and the device's.
+    pub fn map_colors(&self, image: &CudaImage, map: &ColorMap) -> Result<CudaImage, GpuError> {
+        let src = tensor(image, "a map of colours")?;
+        let (width, height) = (image.width(), image.height());
+        self.produce(image.layout(), width, height, |mapped| {
+            let call = Call::map_colors(&src, &tensor(mapped, "a map of colours")?, map)?;
             self.read(image, || self.launch(&call))
         })
     }

@@ -3,14 +3,13 @@
 use std::any::Any;
 use std::fmt;
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use trickle_media::frame::{
-    DeviceImage, FramePool, HostImage, MAX_SIDE, PixelFormat, PlanarImage, Tensor,
+    ColorMap, DeviceImage, FramePool, HostImage, MAX_SIDE, PixelFormat, PlanarImage, Tensor,
 };
-use trickle_media::{FrameError, VideoFrame};
+use trickle_media::{ColorDescription, FrameError, VideoFrame};
 
-use crate::device::Gpu;
 use crate::dl::{CuStream, MemoryType, Side};
 use crate::error::GpuError;
 use crate::kernels::{Nv12View, TensorView};
@@ -71,6 +70,8 @@ pub struct CudaImage {
     /// The last work of each stream that reads the picture, by the stream's id.
     readers: Mutex<Vec<(u64, Event)>>,
     buffer: Buffer,
+    /// Where work on the picture is done, unless it is given to another stream.
+    stream: Stream,
 }
 
 impl CudaImage {
@@ -93,6 +94,7 @@ impl CudaImage {
             ready: None,
             readers: Mutex::default(),
             buffer: Buffer::take(stream.shared(), bytes, stream.handle())?,
+            stream: stream.clone(),
         })
     }
 
@@ -113,6 +115,19 @@ impl CudaImage {
             trickle_media::frame::Image::Device(image) => image.as_any().downcast_ref(),
             _ => None,
         }
+    }
+
+    /// The stream that the picture's own operations are done in (those of [`DeviceImage`]): that
+    /// which made it, or the session's for a decoded picture.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Its operations are done in `stream` from now on.
+    pub(crate) fn with_stream(self, stream: &Stream) -> Self {
+        let mut image = self;
+        image.stream = stream.clone();
+        image
     }
 
     /// What the memory holds.
@@ -221,23 +236,41 @@ impl CudaImage {
         }
     }
 
-    fn download(&self, pool: &FramePool) -> Result<HostImage, GpuError> {
-        let gpu = Gpu {
-            shared: std::sync::Arc::clone(self.buffer.shared()),
-        };
-        let stream = gpu.stream()?;
+    fn bring(&self, pool: &FramePool) -> Result<HostImage, GpuError> {
         match self.layout {
             Layout::Nv12 { .. } => {
                 let mut planar =
                     PlanarImage::new(PixelFormat::Nv12, self.width, self.height, &pool.bytes)?;
-                stream.download_planar(self, &mut planar)?;
+                self.stream.download_planar(self, &mut planar)?;
                 Ok(HostImage::Planar(planar))
             }
             Layout::Tensor { channels } => {
                 let mut tensor = Tensor::uninit(self.height, self.width, channels, &pool.floats)?;
-                stream.download_tensor(self, &mut tensor)?;
+                self.stream.download_tensor(self, &mut tensor)?;
                 Ok(HostImage::Tensor(tensor))
             }
+        }
+    }
+
+    /// An error as frames have it.
+    fn failed(&self, error: GpuError) -> FrameError {
+        match error {
+            GpuError::Frame(error) => error,
+            error => FrameError::Device {
+                device: self.device().to_owned(),
+                detail: error.to_string(),
+            },
+        }
+    }
+
+    /// A result as frames have it.
+    fn shown(
+        &self,
+        image: Result<CudaImage, GpuError>,
+    ) -> Result<Arc<dyn DeviceImage>, FrameError> {
+        match image {
+            Ok(image) => Ok(Arc::new(image)),
+            Err(error) => Err(self.failed(error)),
         }
     }
 }
@@ -255,11 +288,27 @@ impl DeviceImage for CudaImage {
         self.height
     }
 
+    fn channels(&self) -> Option<usize> {
+        match self.layout {
+            Layout::Nv12 { .. } => None,
+            Layout::Tensor { channels } => Some(channels),
+        }
+    }
+
     fn download(&self, pool: &FramePool) -> Result<HostImage, FrameError> {
-        self.download(pool).map_err(|error| FrameError::Device {
-            device: self.device().to_owned(),
-            detail: error.to_string(),
-        })
+        self.bring(pool).map_err(|error| self.failed(error))
+    }
+
+    fn to_rgb(&self, color: ColorDescription) -> Result<Arc<dyn DeviceImage>, FrameError> {
+        self.shown(self.stream.to_rgb(self, color))
+    }
+
+    fn cover_crop(&self, width: usize, height: usize) -> Result<Arc<dyn DeviceImage>, FrameError> {
+        self.shown(self.stream.scale_cover_crop(self, width, height))
+    }
+
+    fn map_colors(&self, map: &ColorMap) -> Result<Arc<dyn DeviceImage>, FrameError> {
+        self.shown(self.stream.map_colors(self, map))
     }
 
     fn as_any(&self) -> &dyn Any {

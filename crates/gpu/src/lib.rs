@@ -4,11 +4,12 @@
 //! libraries are opened at run time, each on its own and only when it is needed.
 //!
 //! - [`probe()`] says which devices there are, what each can decode and encode, and why not;
-//! - [`device_loads`] gives their load and free memory;
+//! - [`backends()`] makes the table of backends that a worker is given: a device, the CPU, or both;
+//! - [`NvidiaHardware`] gives the devices' load and free memory;
 //! - [`Gpu`] is an opened device, [`Stream`] the order of work on it, [`CudaImage`] a picture in
 //!   its memory: uploads, conversion, resizing and overlays stay on the device, and only
 //!   [`VideoFrame::to_host`](trickle_media::VideoFrame::to_host) comes back from it;
-//! - [`CudaBackend`] decodes H.264 and HEVC on the device, to frames on the device or the host;
+//! - [`CudaBackend`] decodes H.264 and HEVC to frames in device memory, and encodes;
 //! - [`kernels`] holds what runs on the device: conversion between NV12 and RGB f32, resizing and
 //!   overlays, as PTX text that any driver since CUDA 10 loads.
 
@@ -35,11 +36,12 @@ mod nvenc;
 #[cfg(target_os = "linux")]
 mod pool;
 mod probe;
+mod select;
 #[cfg(target_os = "linux")]
 mod stream;
 
 #[cfg(target_os = "linux")]
-pub use backend::{CudaBackend, Place};
+pub use backend::CudaBackend;
 #[cfg(target_os = "linux")]
 pub use convert::Rgba;
 #[cfg(target_os = "linux")]
@@ -48,7 +50,10 @@ pub use error::GpuError;
 #[cfg(target_os = "linux")]
 pub use image::{CudaImage, Layout};
 #[cfg(target_os = "linux")]
-pub use monitor::{DeviceLoad, device_loads};
+pub use monitor::{NvidiaHardware, device_loads};
 pub use probe::{CodecCaps, Coding, DeviceReport, MIN_COMPUTE, Report, probe};
+pub use select::{Choice, ChoiceError, Refusal, backends};
 #[cfg(target_os = "linux")]
 pub use stream::Stream;
+#[cfg(not(target_os = "linux"))]
+pub use trickle_media::hardware::NoHardware as NvidiaHardware;

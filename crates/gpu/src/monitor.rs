@@ -4,36 +4,11 @@ use std::sync::OnceLock;
 
 use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
-use serde::Serialize;
+use trickle_media::hardware::{DeviceLoad, HardwareProbe};
 
 use crate::error::GpuError;
 
 const LIBRARY: &str = "libnvidia-ml.so.1";
-
-/// Figures of one device at one moment. `None` where this kind of device has no such figure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DeviceLoad {
-    /// Universally unique id, such as `GPU-5d2f…`.
-    pub id: String,
-    /// Product name.
-    pub name: String,
-    /// Place on the bus, to find it among CUDA's devices, whose order may differ.
-    pub pci_bus_id: String,
-    /// Bytes of memory.
-    pub memory_total: u64,
-    /// Bytes of memory that nobody uses.
-    pub memory_free: u64,
-    /// Percent of time in which a kernel ran.
-    pub compute_percent: Option<u32>,
-    /// Percent of time in which memory was read or written.
-    pub memory_percent: Option<u32>,
-    /// Percent of time in which the decoder was busy.
-    pub decoder_percent: Option<u32>,
-    /// Percent of time in which the encoder was busy.
-    pub encoder_percent: Option<u32>,
-    /// Degrees Celsius.
-    pub temperature: Option<u32>,
-}
 
 /// Version of the installed driver.
 pub(crate) fn driver_version() -> Result<String, GpuError> {
@@ -57,6 +32,19 @@ pub fn device_loads() -> Result<Vec<DeviceLoad>, GpuError> {
     Ok(loads)
 }
 
+/// NVIDIA's devices, for hardware routes and metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NvidiaHardware;
+
+impl HardwareProbe for NvidiaHardware {
+    fn devices(&self) -> Vec<DeviceLoad> {
+        device_loads().unwrap_or_else(|error| {
+            tracing::debug!(%error, "no figures of devices");
+            Vec::new()
+        })
+    }
+}
+
 fn load(nvml: &Nvml, index: u32) -> Result<DeviceLoad, NvmlError> {
     let device = nvml.device_by_index(index)?;
     let memory = device.memory_info()?;
@@ -66,6 +54,10 @@ fn load(nvml: &Nvml, index: u32) -> Result<DeviceLoad, NvmlError> {
         id: device.uuid()?,
         name: device.name()?,
         pci_bus_id: device.pci_info()?.bus_id,
+        compute: device
+            .cuda_compute_capability()
+            .ok()
+            .map(|compute| (compute.major, compute.minor)),
         memory_total: memory.total,
         memory_free: memory.free,
         compute_percent: utilization.as_ref().map(|rates| rates.gpu),

@@ -107,6 +107,14 @@ impl Event {
         })
     }
 
+    /// Blocks until it is reached. The context is current.
+    pub(crate) fn synchronize(&self) -> Result<(), GpuError> {
+        // SAFETY: an event of the current context.
+        self.shared.check("cuEventSynchronize", unsafe {
+            (self.shared.cuda().event_synchronize)(self.handle)
+        })
+    }
+
     /// The stream goes on when the event is reached.
     pub(crate) fn delay(&self, stream: CuStream) -> Result<(), GpuError> {
         delay(&self.shared, self.handle, stream)

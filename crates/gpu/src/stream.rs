@@ -13,15 +13,20 @@ use crate::dl::{Copy2d, CuStream, MemoryType, Side};
 use crate::error::GpuError;
 use crate::image::{CudaImage, Layout};
 use crate::kernels::{BLOCK, Call};
+use crate::pool::Event;
 
 /// `CU_STREAM_NON_BLOCKING`: no hidden order with the default stream.
 const NON_BLOCKING: u32 = 1;
 
 /// A stream of a device. Its operations return at once; the device works later, in order.
 ///
-/// A session has one. Images know which streams use them, so that no operation here ever needs
-/// the host to wait, downloads apart.
-pub struct Stream {
+/// Images know which streams use them, so that no operation here ever needs the host to wait,
+/// downloads apart. Clones are the same stream; it goes with the last, and with the last image
+/// that its work made.
+#[derive(Clone)]
+pub struct Stream(Arc<Inner>);
+
+struct Inner {
     shared: Arc<Shared>,
     handle: CuStream,
     /// Unlike the handle, never used again.
@@ -29,9 +34,9 @@ pub struct Stream {
 }
 
 // SAFETY: streams may be used from any thread (CUDA C++ Programming Guide, "Driver API").
-unsafe impl Send for Stream {}
+unsafe impl Send for Inner {}
 // SAFETY: as above; nothing changes behind a shared reference.
-unsafe impl Sync for Stream {}
+unsafe impl Sync for Inner {}
 
 impl Stream {
     pub(crate) fn new(shared: &Arc<Shared>) -> Result<Self, GpuError> {
@@ -42,20 +47,20 @@ impl Stream {
         shared.check("cuStreamCreate", unsafe {
             (shared.cuda().stream_create)(&raw mut handle, NON_BLOCKING)
         })?;
-        Ok(Self {
+        Ok(Self(Arc::new(Inner {
             shared: Arc::clone(shared),
             handle,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-        })
+        })))
     }
 
     /// `CUstream`, for work of others on it.
     pub fn handle(&self) -> *mut c_void {
-        self.handle
+        self.0.handle
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+        &self.0.shared
     }
 
     /// Blocks until everything given to the stream so far is done.
@@ -63,11 +68,17 @@ impl Stream {
     /// # Errors
     /// [`GpuError`]: also that of work which failed meanwhile.
     pub fn synchronize(&self) -> Result<(), GpuError> {
-        let _entered = self.shared.enter()?;
+        let _entered = self.0.shared.enter()?;
         // SAFETY: the stream is open, its context current.
-        self.shared.check("cuStreamSynchronize", unsafe {
-            (self.shared.cuda().stream_synchronize)(self.handle)
+        self.0.shared.check("cuStreamSynchronize", unsafe {
+            (self.0.shared.cuda().stream_synchronize)(self.0.handle)
         })
+    }
+
+    /// Blocks until everything given to the stream so far is done, and not for what others give it
+    /// meanwhile. The context is current.
+    fn reach(&self) -> Result<(), GpuError> {
+        Event::record(&self.0.shared, self.0.handle)?.synchronize()
     }
 
     /// Copies a picture to the device. The host's memory may be changed on return.
@@ -146,9 +157,9 @@ impl Stream {
         let (width, height) = (image.width(), image.height());
         let row = 2 * width.div_ceil(2);
         let [luma, chroma, _] = planar.planes_mut();
-        let _entered = self.shared.enter()?;
+        let _entered = self.0.shared.enter()?;
         let copied = image
-            .before_read(self.handle)
+            .before_read(self.0.handle)
             .and_then(|()| self.copy(image.rows(0), to_host(luma, width), width, height))
             .and_then(|()| {
                 self.copy(
@@ -159,7 +170,7 @@ impl Stream {
                 )
             });
         // Also after an error: nothing may write to the host's memory once this returns.
-        self.synchronize().and(copied)
+        self.reach().and(copied)
     }
 
     /// Copies values to `tensor`, which has the same shape; blocks until they arrived.
@@ -175,11 +186,11 @@ impl Stream {
             host: tensor.make_mut().as_mut_ptr().cast(),
             ..from_host(&[], row)
         };
-        let _entered = self.shared.enter()?;
+        let _entered = self.0.shared.enter()?;
         let copied = image
-            .before_read(self.handle)
+            .before_read(self.0.handle)
             .and_then(|()| self.copy(image.rows(0), to, row, height));
-        self.synchronize().and(copied)
+        self.reach().and(copied)
     }
 
     /// A picture that `fill` gives this stream the work to write.
@@ -190,7 +201,7 @@ impl Stream {
         height: usize,
         fill: impl FnOnce(&CudaImage) -> Result<(), GpuError>,
     ) -> Result<CudaImage, GpuError> {
-        let _entered = self.shared.enter()?;
+        let _entered = self.0.shared.enter()?;
         let mut image = CudaImage::uninit(layout, width, height, self)?;
         match fill(&image).and_then(|()| image.finish(self)) {
             Ok(()) => Ok(image),
@@ -214,17 +225,17 @@ impl Stream {
         image: &CudaImage,
         read: impl FnOnce() -> Result<T, GpuError>,
     ) -> Result<T, GpuError> {
-        let _entered = self.shared.enter()?;
-        image.before_read(self.handle)?;
+        let _entered = self.0.shared.enter()?;
+        image.before_read(self.0.handle)?;
         let result = read();
         // Also after an error, which may have come in the middle.
-        image.after_read(self.id, self.handle)?;
+        image.after_read(self.0.id, self.0.handle)?;
         result
     }
 
     /// Launches a kernel. The context is current.
     pub(crate) fn launch(&self, call: &Call) -> Result<(), GpuError> {
-        let function = self.shared.function(call).ok_or_else(|| GpuError::Cuda {
+        let function = self.0.shared.function(call).ok_or_else(|| GpuError::Cuda {
             call: "cuModuleGetFunction",
             code: 500,
             name: call.kernel().to_owned(),
@@ -243,8 +254,8 @@ impl Stream {
         // SAFETY: the function is loaded and its parameters are as it takes them, which the
         // tests check for every kernel; the driver copies them before it returns. The views in
         // them lie in memory that stays until the events recorded after this call.
-        self.shared.check("cuLaunchKernel", unsafe {
-            (self.shared.cuda().launch_kernel)(
+        self.0.shared.check("cuLaunchKernel", unsafe {
+            (self.0.shared.cuda().launch_kernel)(
                 function,
                 grid_x,
                 grid_y,
@@ -253,7 +264,7 @@ impl Stream {
                 block_y,
                 block_z,
                 0,
-                self.handle,
+                self.0.handle,
                 ptr::null_mut(),
                 extra.as_mut_ptr(),
             )
@@ -277,8 +288,8 @@ impl Stream {
         // SAFETY: sides come from `CudaImage::rows`, `from_host` and `to_host`, with rows of their own
         // length; host memory that is written stays borrowed until the stream was synchronised,
         // host memory that is read is pageable, which the driver has copied when it returns.
-        self.shared.check("cuMemcpy2DAsync", unsafe {
-            (self.shared.cuda().memcpy_2d_async)(&raw const params, self.handle)
+        self.0.shared.check("cuMemcpy2DAsync", unsafe {
+            (self.0.shared.cuda().memcpy_2d_async)(&raw const params, self.0.handle)
         })
     }
 }
@@ -302,7 +313,7 @@ fn to_host(rows: &mut [u8], pitch: usize) -> Side {
     }
 }
 
-impl Drop for Stream {
+impl Drop for Inner {
     fn drop(&mut self) {
         if let Ok(_entered) = self.shared.enter() {
             // SAFETY: created by `new`, used by nobody else. Work on it is still done.
@@ -314,8 +325,8 @@ impl Drop for Stream {
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream")
-            .field("device", &self.shared.name())
-            .field("id", &self.id)
+            .field("device", &self.0.shared.name())
+            .field("id", &self.0.id)
             .finish_non_exhaustive()
     }
 }

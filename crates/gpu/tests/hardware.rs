@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use trickle_gpu::{CudaBackend, CudaImage, Place, probe};
+use trickle_gpu::{CudaBackend, CudaImage, probe};
 use trickle_media::backend::Backend;
 use trickle_media::codec::CpuBackend;
-use trickle_media::coder::{VideoDecoder, VideoEncoderSettings};
+use trickle_media::coder::{RateControl, VideoDecoder, VideoEncoderSettings};
 use trickle_media::convert::reference;
 use trickle_media::frame::{DeviceImage, FramePool, HostImage, Image, PixelFormat, PlanarImage};
 use trickle_media::stream::{Rational, StreamParams, VideoParams};
@@ -18,7 +18,7 @@ use trickle_testkit::clip_bytes;
 
 /// The first device.
 fn device() -> CudaBackend {
-    CudaBackend::open(0, Place::Device)
+    CudaBackend::open(0)
         .unwrap_or_else(|error| panic!("no GPU to test on: {error}\n{:#?}", probe()))
 }
 
@@ -143,9 +143,11 @@ fn a_gradient_survives_encoding_on_the_device() {
     let stream = gpu.gpu().stream().unwrap();
     let host = gradient(1280, 720);
     let settings = VideoEncoderSettings {
+        codec: Codec::H264,
         width: 1280,
         height: 720,
         bitrate: 6_000_000,
+        rate_control: RateControl::Constant,
         frame_rate: Rational::new(30, 1).unwrap(),
         gop: Duration::from_secs(2),
         color: ColorDescription::BT709,

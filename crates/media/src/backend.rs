@@ -49,6 +49,51 @@ pub struct BackendDescription {
     pub warnings: Vec<String>,
 }
 
+/// A backend that would have a place in the table and cannot be used: it refuses everything with
+/// the reason, so that status and logs tell it.
+#[derive(Clone, Debug)]
+pub struct Unavailable {
+    name: String,
+    reason: String,
+}
+
+impl Unavailable {
+    /// The backend `name` cannot be used because of `reason`, a clause for a person.
+    pub fn new(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl Backend for Unavailable {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn describe(&self) -> BackendDescription {
+        BackendDescription {
+            name: self.name.clone(),
+            decoder: self.reason.clone(),
+            encoder: self.reason.clone(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn open_decoder(
+        &self,
+        params: &VideoParams,
+        _pool: &FramePool,
+    ) -> Result<VideoDecoder, Unsupported> {
+        Err(Unsupported::new(params.codec, self.reason.clone()))
+    }
+
+    fn open_encoder(&self, settings: &VideoEncoderSettings) -> Result<VideoEncoder, Unsupported> {
+        Err(Unsupported::new(settings.codec, self.reason.clone()))
+    }
+}
+
 /// Backends in order of preference. Decoder and encoder are chosen apart: some GPUs have only
 /// one of the two.
 #[derive(Clone, Debug)]
@@ -69,6 +114,17 @@ impl Backends {
     /// An order for each direction.
     pub fn split(decode: Vec<Arc<dyn Backend>>, encode: Vec<Arc<dyn Backend>>) -> Self {
         Self { decode, encode }
+    }
+
+    /// The same table, where the decoder of `backend` refuses with `reason`: for a stream that it
+    /// failed on again and again.
+    pub fn without_decoder(&mut self, backend: &str, reason: &str) {
+        replace(&mut self.decode, backend, reason);
+    }
+
+    /// As [`without_decoder`](Self::without_decoder), for the encoder.
+    pub fn without_encoder(&mut self, backend: &str, reason: &str) {
+        replace(&mut self.encode, backend, reason);
     }
 
     /// All backends, each once, in order of preference for decoding.
@@ -148,6 +204,16 @@ fn list(reasons: &[(String, Unsupported)]) -> String {
     texts.join("; ")
 }
 
+/// Puts a refusal in the place of a backend, unless nobody else is left.
+fn replace(order: &mut [Arc<dyn Backend>], backend: &str, reason: &str) {
+    if order.len() < 2 {
+        return;
+    }
+    for place in order.iter_mut().filter(|place| place.name() == backend) {
+        *place = Arc::new(Unavailable::new(backend, reason));
+    }
+}
+
 fn choose<T>(
     order: &[Arc<dyn Backend>],
     action: &'static str,
@@ -168,3 +234,7 @@ fn choose<T>(
     }
     Err(Refused { action, reasons })
 }
+
+#[cfg(test)]
+#[path = "backend_test.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! The traits that every codec backend implements.
 
-use crate::access_unit::AccessUnit;
-use crate::error::CodecError;
+use crate::access_unit::{AccessUnit, Codec};
+use crate::error::{CodecError, Unsupported};
 use crate::frame::{AudioFrame, VideoFrame};
 use crate::stream::{ColorDescription, Rational};
 
@@ -42,7 +42,7 @@ pub trait Encoder: Send {
     /// Name of the implementation, for logs and status.
     fn name(&self) -> &'static str;
 
-    /// Feeds one frame.
+    /// Feeds one frame, wherever its pixels are: an encoder brings them to where it needs them.
     ///
     /// # Errors
     /// [`CodecError::Frame`] when the frame does not fit; the encoder stays usable.
@@ -59,6 +59,18 @@ pub trait Encoder: Send {
 
     /// The next frame becomes a keyframe. Nothing to do for audio.
     fn force_keyframe(&mut self) {}
+
+    /// Goes on with other settings, and a keyframe, where that is less than a new encoder; every
+    /// frame pushed before has given its unit then.
+    ///
+    /// # Errors
+    /// [`Unsupported`] where it is not: the encoder is as it was, and a new one is needed.
+    fn reconfigure(&mut self, settings: &VideoEncoderSettings) -> Result<(), Unsupported> {
+        Err(Unsupported::new(
+            settings.codec,
+            "this encoder cannot be reconfigured",
+        ))
+    }
 }
 
 /// A video decoder of any backend.
@@ -70,9 +82,21 @@ pub type AudioDecoder = Box<dyn Decoder<Frame = AudioFrame>>;
 /// An audio encoder.
 pub type AudioEncoder = Box<dyn Encoder<Frame = AudioFrame>>;
 
-/// How video is encoded. A change of any field means a new encoder.
+/// How an encoder spends its bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RateControl {
+    /// The bit rate is kept within a short time: for live streams.
+    #[default]
+    Constant,
+    /// The bit rate is kept on average; busy pictures may take up to twice of it.
+    Variable,
+}
+
+/// How video is encoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VideoEncoderSettings {
+    /// Coding format.
+    pub codec: Codec,
     /// Columns of the picture shown. Sizes that are no multiple of a macroblock are coded through
     /// cropping; an odd one gains a column, since 4:2:0 cannot be cropped to it.
     pub width: u32,
@@ -80,6 +104,8 @@ pub struct VideoEncoderSettings {
     pub height: u32,
     /// Target bit rate in bits per second.
     pub bitrate: u32,
+    /// How strictly the bit rate is kept, by encoders that know both ways; OpenH264 knows one.
+    pub rate_control: RateControl,
     /// Nominal frame rate, for rate control and the VUI. Timestamps decide everything else.
     pub frame_rate: Rational,
     /// Longest time between keyframes, by presentation time.

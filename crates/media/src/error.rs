@@ -119,6 +119,9 @@ pub enum FrameError {
         /// Name of the device.
         device: String,
     },
+    /// Pixels live in host memory, where the device's operations were asked for.
+    #[error("the frame is in host memory, not on a device")]
+    OnHost,
     /// The device could not do it.
     #[error("{device}: {detail}")]
     Device {

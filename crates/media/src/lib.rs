@@ -16,6 +16,7 @@
 //! | [`frame`] | [`VideoFrame`], [`AudioFrame`], [`Tensor`], the buffer [`Pool`](frame::Pool) |
 //! | [`coder`] | the [`Decoder`] and [`Encoder`] traits |
 //! | [`backend`] | the ordered table of codec backends |
+//! | [`hardware`] | what devices a machine has, and their load |
 //! | [`ts`] | MPEG transport streams: demuxer, muxer, segmenter |
 //! | [`h264`] | Annex B byte streams, NAL units, parameter sets |
 //! | [`audio`] | ADTS, Opus packets, resampling and mixing down |
@@ -37,6 +38,7 @@ pub mod convert;
 pub mod error;
 pub mod frame;
 pub mod h264;
+pub mod hardware;
 pub mod mp4;
 pub mod probe;
 pub mod stream;

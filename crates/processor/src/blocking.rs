@@ -34,6 +34,11 @@ pub trait BlockingProcessor: Send + 'static {
     /// As there.
     fn process(&mut self, frame: VideoFrame) -> Result<Option<VideoFrame>, ProcessorError>;
 
+    /// See [`FrameProcessor::takes_device_frames`].
+    fn takes_device_frames(&self) -> bool {
+        false
+    }
+
     /// See [`FrameProcessor::takes_audio`].
     fn takes_audio(&self) -> bool {
         false
@@ -82,6 +87,10 @@ impl<P: BlockingProcessor> FrameProcessor for Blocking<P> {
         frame: VideoFrame,
     ) -> Result<Option<VideoFrame>, ProcessorError> {
         self.0.process(frame)
+    }
+
+    fn takes_device_frames(&self) -> bool {
+        self.0.takes_device_frames()
     }
 
     fn takes_audio(&self) -> bool {

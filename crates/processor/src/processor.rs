@@ -24,6 +24,14 @@ pub trait FrameProcessor: Send + 'static {
         frame: VideoFrame,
     ) -> impl Future<Output = Result<Option<VideoFrame>, ProcessorError>> + Send;
 
+    /// Whether frames may come in device memory, where a GPU decodes them. Without it a frame is
+    /// downloaded before [`process_video`](Self::process_video) gets it. With it a frame may be in
+    /// either place: see [`VideoFrame::device`] and [`VideoFrame::device_tensor`]. Asked once, when
+    /// the session starts.
+    fn takes_device_frames(&self) -> bool {
+        false
+    }
+
     /// Whether audio is decoded and given to [`process_audio`](Self::process_audio). Without it,
     /// audio reaches the output untouched. Asked once, when the session starts.
     fn takes_audio(&self) -> bool {

@@ -49,6 +49,9 @@ pub trait ProcessorRunner: Send {
         driver: &Driver,
     ) -> Result<Option<VideoFrame>, ProcessorError>;
 
+    /// See [`FrameProcessor::takes_device_frames`].
+    fn takes_device_frames(&self) -> bool;
+
     /// See [`FrameProcessor::takes_audio`].
     fn takes_audio(&self) -> bool;
 
@@ -85,6 +88,10 @@ impl<P: FrameProcessor> ProcessorRunner for P {
         driver: &Driver,
     ) -> Result<Option<VideoFrame>, ProcessorError> {
         driver.run(FrameProcessor::process_video(self, frame))
+    }
+
+    fn takes_device_frames(&self) -> bool {
+        FrameProcessor::takes_device_frames(self)
     }
 
     fn takes_audio(&self) -> bool {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::TcpListener;
 use trickle_media::Backends;
+use trickle_media::hardware::{HardwareProbe, NoHardware};
 use trickle_processor::{IntoModel, SharedModel, erase};
 use trickle_proto::{Client, ClientConfig, Token};
 use trickle_session::{AudioMode, EncodeConfig, OnError};
@@ -53,6 +54,7 @@ pub struct StreamServer {
 pub struct StreamServerBuilder {
     model: SharedModel,
     backends: Option<Backends>,
+    hardware: Arc<dyn HardwareProbe>,
     client: Option<Client>,
     token: Option<String>,
     config: Config,
@@ -66,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) gate: ModelGate,
     pub(crate) slots: Slots,
+    pub(crate) hardware: Arc<dyn HardwareProbe>,
 }
 
 impl Deref for App {
@@ -89,6 +92,7 @@ impl StreamServer {
         StreamServerBuilder {
             model,
             backends: None,
+            hardware: Arc::new(NoHardware),
             client: None,
             token: None,
             config: Config {
@@ -247,6 +251,12 @@ impl StreamServerBuilder {
         self
     }
 
+    /// What tells of the machine's devices, for the hardware routes. Default: nothing.
+    pub fn hardware(mut self, probe: impl HardwareProbe + 'static) -> Self {
+        self.hardware = Arc::new(probe);
+        self
+    }
+
     /// The client through which sessions reach their channels. Default: one of its own.
     pub fn client(mut self, client: Client) -> Self {
         self.client = Some(client);
@@ -331,6 +341,7 @@ impl StreamServerBuilder {
             app: App(Arc::new(Shared {
                 gate: ModelGate::new(self.model),
                 slots,
+                hardware: self.hardware,
                 config,
             })),
         })

@@ -120,6 +120,11 @@ impl Slots {
         }))
     }
 
+    /// The table that sessions take their codecs from.
+    pub(crate) fn backends(&self) -> &Backends {
+        &self.0.backends
+    }
+
     pub(crate) fn capacity(&self) -> usize {
         self.0.capacity.get()
     }

@@ -24,6 +24,9 @@ use crate::status::AudioRoute;
 /// Times that a decoder may break without a frame between them before the session gives up.
 const MAX_BREAKS: u32 = 8;
 
+/// Of these, the times after which the next backend takes its place for this session.
+const GIVE_UP: u32 = 3;
+
 /// The decoding stage.
 pub(crate) struct DecodeStage {
     shared: Arc<Shared>,
@@ -41,6 +44,8 @@ pub(crate) struct DecodeStage {
 
 struct OpenVideo {
     decoder: VideoDecoder,
+    /// Name of the backend that it is of.
+    backend: String,
     params: VideoParams,
 }
 
@@ -138,8 +143,13 @@ impl DecodeStage {
                     detail,
                     "the decoder broke; going on at the next keyframe"
                 );
+                let from = std::mem::take(&mut open.backend);
                 self.video = None;
                 self.breaks += 1;
+                if self.breaks == GIVE_UP {
+                    self.backends
+                        .without_decoder(&from, &format!("it broke {GIVE_UP} times: {detail}"));
+                }
                 if self.breaks >= MAX_BREAKS {
                     self.shared
                         .fail(EndReason::DecoderFailed(format!("{backend}: {detail}")));
@@ -222,6 +232,7 @@ impl DecodeStage {
                 self.refused = None;
                 self.video = Some(OpenVideo {
                     decoder: chosen.codec,
+                    backend: chosen.backend,
                     params,
                 });
                 Ok(())

@@ -9,7 +9,7 @@ use trickle_media::access_unit::{Codec, TrackId};
 use trickle_media::audio::OPUS_SAMPLE_RATE;
 use trickle_media::backend::Backends;
 use trickle_media::codec::{OpusEncoder, OpusEncoderSettings};
-use trickle_media::coder::{Encoder, VideoEncoder, VideoEncoderSettings};
+use trickle_media::coder::{Encoder, RateControl, VideoEncoder, VideoEncoderSettings};
 use trickle_media::error::CodecError;
 use trickle_media::frame::{FramePool, StageTimes};
 use trickle_media::stream::{Rational, StreamParams};
@@ -25,6 +25,8 @@ use crate::stats::Facts;
 
 /// Times that an encoder may break without a unit between them before the session gives up.
 const MAX_BREAKS: u32 = 8;
+/// Of these, the times after which the next backend takes its place for this session.
+const GIVE_UP: u32 = 3;
 /// Frame rate for rate control until one is known.
 const USUAL_RATE: Rational = Rational { num: 30, den: 1 };
 /// By how much, as a share, the measured frame rate may differ from the encoder's.
@@ -49,6 +51,8 @@ pub(crate) struct EncodeStage {
 
 struct OpenVideo {
     encoder: VideoEncoder,
+    /// Name of the backend that it is of.
+    backend: String,
     settings: VideoEncoderSettings,
     /// Times of the frames that are in the encoder.
     held: VecDeque<(Timestamp, StageTimes)>,
@@ -184,21 +188,26 @@ impl EncodeStage {
                 measured.unwrap_or(settings.frame_rate)
             }
         };
-        self.close_video()?;
         // No frame is larger than `MAX_SIDE`, which fits.
         let (width, height) = (frame.width() as u32, frame.height() as u32);
         let settings = VideoEncoderSettings {
+            codec: Codec::H264,
             width,
             height,
             bitrate: self
                 .config
                 .bitrate
                 .unwrap_or_else(|| VideoEncoderSettings::default_bitrate(width, height, rate)),
+            rate_control: RateControl::Constant,
             frame_rate: rate,
             gop: self.config.gop,
             color: frame.color(),
             threads: self.config.threads,
         };
+        if self.reconfigured(&settings, pts)? {
+            return Ok(());
+        }
+        self.close_video()?;
         let chosen = match self.backends.open_encoder(&settings) {
             Ok(chosen) => chosen,
             Err(refused) => {
@@ -225,6 +234,7 @@ impl EncodeStage {
         drop(facts);
         self.video = Some(OpenVideo {
             encoder: chosen.codec,
+            backend: chosen.backend,
             settings,
             held: VecDeque::with_capacity(MAX_HELD),
             gop: Gop {
@@ -233,6 +243,35 @@ impl EncodeStage {
             },
         });
         Ok(())
+    }
+
+    /// Whether the open encoder goes on with other settings, from `pts` on.
+    fn reconfigured(
+        &mut self,
+        settings: &VideoEncoderSettings,
+        pts: Timestamp,
+    ) -> Result<bool, Over> {
+        let Some(open) = &mut self.video else {
+            return Ok(false);
+        };
+        if let Err(reason) = open.encoder.reconfigure(settings) {
+            tracing::debug!(%reason, "a new encoder");
+            return Ok(false);
+        }
+        // What it had been given before.
+        self.pull_video()?;
+        if let Some(open) = &mut self.video {
+            open.settings = settings.clone();
+            open.gop = Gop {
+                start: pts,
+                frames: 0,
+            };
+        }
+        let mut facts = self.shared.stats.facts();
+        facts.output.width = Some(settings.width);
+        facts.output.height = Some(settings.height);
+        facts.output.bitrate = Some(settings.bitrate);
+        Ok(true)
     }
 
     /// The frame rate that the input states, held to `max_framerate`.
@@ -264,8 +303,14 @@ impl EncodeStage {
         if !matches!(error, CodecError::Broken { .. }) {
             return self.refused(error);
         }
-        self.video = None;
+        let from = self.video.take().map(|open| open.backend);
         self.breaks += 1;
+        if let Some(from) = from
+            && self.breaks == GIVE_UP
+        {
+            let reason = format!("it broke {GIVE_UP} times: {error}");
+            self.backends.without_encoder(&from, &reason);
+        }
         let stats = &self.shared.stats;
         stats.encoder_restarts.add(1);
         stats.dropped.encoder_error.add(1);

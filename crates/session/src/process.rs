@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use trickle_media::{AudioFrame, VideoFrame};
+use trickle_media::{AudioFrame, FrameError, VideoFrame};
 use trickle_processor::{
     Driver, Params, ParamsError, ProcessorError, ProcessorRunner, SharedModel, StreamContext,
 };
@@ -99,7 +99,14 @@ impl ProcessStage {
         }: Frame,
     ) -> Result<(), Over> {
         frame.times_mut().process_start = self.shared.now();
-        let frame = self.scaled(frame);
+        let scaled = self.scaled(frame);
+        let frame = match self.placed(scaled) {
+            Ok(frame) => frame,
+            Err(error) => {
+                self.lost(&error);
+                return Ok(());
+            }
+        };
         let (times, pts) = (*frame.times(), frame.pts());
         let fit = (!self.worker.detect_out_resolution).then_some((frame.width(), frame.height()));
         let original =
@@ -177,6 +184,25 @@ impl ProcessStage {
                 self.note(&ProcessorError::Frame(error));
                 frame
             }
+        }
+    }
+
+    /// The frame where the processor takes it.
+    fn placed(&self, frame: VideoFrame) -> Result<VideoFrame, FrameError> {
+        if self.runner.takes_device_frames() {
+            Ok(frame)
+        } else {
+            frame.to_host()
+        }
+    }
+
+    /// The frame's device failed: nothing is left to process. The decoder, which finds out too,
+    /// goes on elsewhere.
+    fn lost(&self, error: &FrameError) {
+        let lost = &self.shared.stats.dropped.device_error;
+        lost.add(1);
+        if lost.get().is_power_of_two() {
+            tracing::warn!(%error, count = lost.get(), "a frame is lost on its device");
         }
     }
 

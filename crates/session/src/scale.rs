@@ -26,9 +26,7 @@ impl Scaler {
         match frame.image() {
             Image::Planar(image) => scaler.planar(image, frame.pool()).map(Image::Planar),
             Image::Tensor(tensor) => scaler.tensor(tensor, frame.pool()).map(Image::Tensor),
-            Image::Device(image) => Err(FrameError::OnDevice {
-                device: image.device().to_owned(),
-            }),
+            Image::Device(image) => image.cover_crop(size.0, size.1).map(Image::Device),
         }
     }
 }

@@ -96,6 +96,7 @@ pub(crate) struct DropCounters {
     pub(crate) out_of_order: Counter,
     pub(crate) encoder_error: Counter,
     pub(crate) publisher_busy: Counter,
+    pub(crate) device_error: Counter,
     pub(crate) stopped: Counter,
 }
 
@@ -239,6 +240,7 @@ impl Stats {
                 out_of_order: dropped.out_of_order.get(),
                 encoder_error: dropped.encoder_error.get(),
                 publisher_busy: dropped.publisher_busy.get(),
+                device_error: dropped.device_error.get(),
                 stopped: dropped.stopped.get(),
             },
         };

@@ -116,6 +116,8 @@ pub struct Dropped {
     pub encoder_error: u64,
     /// The network could not keep up: skipped to the next keyframe.
     pub publisher_busy: u64,
+    /// It was on a device that failed.
+    pub device_error: u64,
     /// Still on its way when the session was stopped.
     pub stopped: u64,
 }
@@ -133,6 +135,7 @@ impl Dropped {
             + self.out_of_order
             + self.encoder_error
             + self.publisher_busy
+            + self.device_error
             + self.stopped
     }
 }

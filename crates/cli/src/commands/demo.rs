@@ -8,7 +8,7 @@ use trickle_processor::Registry;
 
 use crate::demo::{self, Plan};
 use crate::error::CliError;
-use crate::settings::{EncodeFlags, duration, params};
+use crate::settings::{BackendFlags, EncodeFlags, duration, params};
 use crate::ui::Ui;
 use trickle_processor::Params;
 
@@ -40,6 +40,8 @@ pub(crate) struct DemoArgs {
     keep: bool,
     #[command(flatten)]
     encode: EncodeFlags,
+    #[command(flatten)]
+    backends: BackendFlags,
 }
 
 const EXAMPLES: &str = "\
@@ -68,6 +70,7 @@ pub(crate) async fn run(args: DemoArgs, registry: &Registry, ui: &Ui) -> Result<
         processor,
         params: args.params.unwrap_or_default(),
         encode: args.encode.resolve()?,
+        backends: args.backends.open().await?,
         audio: args.encode.audio,
         on_error: args.encode.on_error,
         output,

@@ -1,7 +1,11 @@
 //! `trickle devices`: what this machine decodes and encodes with.
 
 use clap::Args;
-use trickle_media::Backends;
+use indicatif::HumanBytes;
+use serde::Serialize;
+use trickle_gpu::{Choice, Coding, DeviceReport, NvidiaHardware, Report};
+use trickle_media::backend::BackendDescription;
+use trickle_media::hardware::{DeviceLoad, HardwareProbe};
 
 use crate::error::CliError;
 use crate::output;
@@ -16,22 +20,90 @@ pub(crate) struct DevicesArgs {
 }
 
 const EXAMPLES: &str = "\
-Example:
-  trickle devices --json";
+Examples:
+  trickle devices
+  trickle devices --json
 
-pub(crate) fn run(args: DevicesArgs) -> Result<(), CliError> {
-    let devices = Backends::default().describe();
+`backends` is the order that a worker with --backend auto asks in.";
+
+/// All that is known.
+#[derive(Serialize)]
+struct Devices {
+    /// In order of preference, where the choice is `auto`.
+    backends: Vec<BackendDescription>,
+    /// NVIDIA's driver and devices.
+    nvidia: Report,
+    /// The devices' load.
+    load: Vec<DeviceLoad>,
+}
+
+pub(crate) async fn run(args: DevicesArgs) -> Result<(), CliError> {
+    // Asking the driver blocks.
+    let devices = tokio::task::spawn_blocking(look)
+        .await
+        .map_err(|error| CliError::caused("looking for devices", &error))??;
     if args.json {
         return output::json(&devices);
     }
-    for device in devices {
+    for backend in &devices.backends {
         output::line(&format!(
             "{}\n  decode: {}\n  encode: {}",
-            device.name, device.decoder, device.encoder
+            backend.name, backend.decoder, backend.encoder
         ))?;
-        for warning in device.warnings {
+        for warning in &backend.warnings {
             output::line(&format!("  warning: {warning}"))?;
         }
     }
+    for device in &devices.nvidia.devices {
+        output::line(&describe(device, &devices.nvidia))?;
+    }
     Ok(())
+}
+
+fn look() -> Result<Devices, CliError> {
+    let backends = trickle_gpu::backends(Choice::Auto, Choice::Auto)
+        .map_err(|refusal| CliError::new(refusal.to_string()))?;
+    Ok(Devices {
+        backends: backends.describe(),
+        nvidia: trickle_gpu::probe(),
+        load: NvidiaHardware.devices(),
+    })
+}
+
+/// A device in words.
+fn describe(device: &DeviceReport, report: &Report) -> String {
+    format!(
+        "device {}\n  {}, {}, compute capability {}, at {}\n  driver {}, CUDA {}\n  \
+         decodes: {}\n  encodes: {}",
+        device.backend,
+        device.name,
+        HumanBytes(device.memory),
+        device.compute,
+        device.pci_bus_id,
+        report.driver.as_deref().unwrap_or("unknown"),
+        report.cuda.as_deref().unwrap_or("unknown"),
+        coding(&device.decode),
+        coding(&device.encode),
+    )
+}
+
+fn coding(coding: &Coding) -> String {
+    if let Some(reason) = &coding.reason {
+        return reason.clone();
+    }
+    let codecs: Vec<String> = coding
+        .codecs
+        .iter()
+        .map(|caps| {
+            format!(
+                "{} from {}×{} to {}×{}",
+                caps.codec.name(),
+                caps.min_width,
+                caps.min_height,
+                caps.max_width,
+                caps.max_height
+            )
+        })
+        .collect();
+    codecs.join(", ")
 }

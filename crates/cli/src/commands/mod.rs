@@ -26,7 +26,7 @@ pub(crate) async fn run(command: Command, registry: &Registry, ui: &Ui) -> Resul
         Command::Subscribe(args) => subscribe::run(args, ui).await,
         Command::Process(args) => process::run(args, registry, ui).await,
         Command::Probe(args) => probe::run(args, ui).await,
-        Command::Devices(args) => devices::run(args),
+        Command::Devices(args) => devices::run(args).await,
         Command::Conformance(args) => conformance::run(args).await,
         Command::Bench(args) => bench::run(args, ui).await,
     }

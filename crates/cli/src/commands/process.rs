@@ -16,7 +16,7 @@ use trickle_session::offline::{
 };
 
 use crate::error::CliError;
-use crate::settings::{EncodeFlags, ProcessorFlags, params};
+use crate::settings::{BackendFlags, EncodeFlags, ProcessorFlags, params};
 use crate::ui::Ui;
 use crate::{input, interrupt};
 
@@ -38,6 +38,8 @@ pub(crate) struct ProcessArgs {
     params: Option<Params>,
     #[command(flatten)]
     encode: EncodeFlags,
+    #[command(flatten)]
+    backends: BackendFlags,
 }
 
 const EXAMPLES: &str = "\
@@ -45,7 +47,7 @@ Examples:
   trickle process in.mp4 out.ts --processor grayscale
   trickle process in.ts out.ts --processor tint --params '{\"strength\": 0.5, \"width\": 640, \"height\": 360}'
 
-The same input, settings and build give the same bytes.";
+The same input, settings, build and backend give the same bytes.";
 
 pub(crate) async fn run(args: ProcessArgs, registry: &Registry, ui: &Ui) -> Result<(), CliError> {
     check_output(&args)?;
@@ -66,6 +68,7 @@ pub(crate) async fn run(args: ProcessArgs, registry: &Registry, ui: &Ui) -> Resu
         output: args.output,
         config,
         model,
+        backends: args.backends.open().await?,
         stop,
         ui: ui.clone(),
     };
@@ -103,6 +106,7 @@ struct Job {
     output: PathBuf,
     config: OfflineConfig,
     model: SharedModel,
+    backends: Backends,
     stop: CancellationToken,
     ui: Ui,
 }
@@ -127,7 +131,7 @@ impl Job {
         let processed = offline::process(
             &self.config,
             &self.model,
-            &Backends::default(),
+            &self.backends,
             runtime,
             source,
             output,

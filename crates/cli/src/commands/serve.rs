@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use trickle_gpu::NvidiaHardware;
 use trickle_processor::Registry;
 use trickle_server::{HealthStyle, StreamServer};
 
 use crate::channel::ConnectFlags;
 use crate::error::CliError;
-use crate::settings::{EncodeFlags, ProcessorFlags, duration};
+use crate::settings::{BackendFlags, EncodeFlags, ProcessorFlags, duration};
 use crate::ui::Ui;
 use crate::{interrupt, net, output};
 
@@ -28,6 +29,8 @@ pub(crate) struct ServeArgs {
     processor: ProcessorFlags,
     #[command(flatten)]
     encode: EncodeFlags,
+    #[command(flatten)]
+    backends: BackendFlags,
     #[command(flatten)]
     identity: IdentityFlags,
     #[command(flatten)]
@@ -92,6 +95,7 @@ const EXAMPLES: &str = "\
 Examples:
   trickle serve --processor grayscale
   trickle serve --addr 127.0.0.1:0 --bitrate 2M --gop 1s
+  trickle serve --backend cuda:1 --encode-backend cpu
 
   curl -X POST http://127.0.0.1:8000/api/stream/start -d '{
     \"gateway_request_id\": \"demo\",
@@ -106,6 +110,8 @@ pub(crate) async fn run(args: ServeArgs, registry: &Registry, ui: &Ui) -> Result
     let mut builder = StreamServer::builder_for(args.processor.model(registry)?)
         .capability_name(args.identity.capability_name)
         .pipeline(args.identity.pipeline)
+        .backends(args.backends.open().await?)
+        .hardware(NvidiaHardware)
         .client(args.connect.client()?)
         .encode(args.encode.resolve()?)
         .audio(args.encode.audio)

@@ -9,8 +9,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use trickle_media::TimeBase;
+use trickle_gpu::NvidiaHardware;
 use trickle_media::access_unit::{AccessUnit, MediaKind};
+use trickle_media::{Backends, TimeBase};
 use trickle_processor::{Params, SharedModel};
 use trickle_proto::{ClientConfig, PublishOptions};
 use trickle_server::StreamServer;
@@ -50,6 +51,7 @@ pub(crate) struct Plan {
     pub(crate) model: SharedModel,
     pub(crate) params: Params,
     pub(crate) encode: EncodeConfig,
+    pub(crate) backends: Backends,
     pub(crate) audio: AudioMode,
     pub(crate) on_error: OnError,
     pub(crate) output: PathBuf,
@@ -73,6 +75,8 @@ pub(crate) async fn run(plan: Plan, ui: &Ui) -> Result<(), CliError> {
     let server = StreamServer::builder_for(plan.model.clone())
         .capability_name(plan.processor.clone())
         .encode(plan.encode.clone())
+        .backends(plan.backends.clone())
+        .hardware(NvidiaHardware)
         .audio(plan.audio)
         .on_error(plan.on_error)
         .build()

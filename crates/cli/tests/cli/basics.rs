@@ -36,7 +36,11 @@ fn devices_are_listed() {
     assert!(succeed(&["devices"]).contains("cpu"));
     let devices: serde_json::Value =
         serde_json::from_str(&succeed(&["devices", "--json"])).unwrap();
-    assert_eq!(devices[0]["name"], "cpu");
+    let backends = devices["backends"].as_array().unwrap();
+    assert_eq!(backends.last().unwrap()["name"], "cpu");
+    // A device, or why there is none.
+    assert!(backends[0]["name"].as_str().unwrap().starts_with("cuda"));
+    assert!(backends[0]["decoder"].is_string());
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use trickle_media::backend::Backend;
 use trickle_media::codec::CpuBackend;
-use trickle_media::coder::{VideoEncoder, VideoEncoderSettings};
+use trickle_media::coder::{RateControl, VideoEncoder, VideoEncoderSettings};
 use trickle_media::frame::{FramePool, Image, PixelFormat, PlanarImage};
 use trickle_media::h264::{NalKind, annexb};
-use trickle_media::{Timestamp, VideoFrame};
+use trickle_media::{Codec, Timestamp, VideoFrame};
 
 use super::{Allocations, Handle};
 
@@ -256,9 +256,11 @@ pub(crate) fn settings(
     color: trickle_media::ColorDescription,
 ) -> VideoEncoderSettings {
     VideoEncoderSettings {
+        codec: Codec::H264,
         width,
         height,
         bitrate,
+        rate_control: RateControl::Constant,
         frame_rate,
         gop: Duration::MAX,
         color,

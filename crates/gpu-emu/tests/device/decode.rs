@@ -1,6 +1,6 @@
 //! NVDEC, emulated, gives the pictures that the CPU's decoder gives, at the same times.
 
-use trickle_gpu::{CudaBackend, CudaImage, Place};
+use trickle_gpu::{CudaBackend, CudaImage};
 use trickle_media::backend::{Backend, Backends};
 use trickle_media::codec::CpuBackend;
 use trickle_media::coder::VideoDecoder;
@@ -34,8 +34,8 @@ pub(crate) fn video(clip: &str, count: usize) -> (VideoParams, Vec<AccessUnit>) 
     (params.unwrap(), units)
 }
 
-fn gpu_decoder(params: &VideoParams, place: Place) -> VideoDecoder {
-    let backend = CudaBackend::open(0, place).unwrap();
+fn gpu_decoder(params: &VideoParams) -> VideoDecoder {
+    let backend = CudaBackend::open(0).unwrap();
     backend.open_decoder(params, &FramePool::new()).unwrap()
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn facts(frame: &VideoFrame) -> (Timestamp, usize, usize, Vec<u8>) {
     (frame.pts(), frame.width(), frame.height(), samples(image))
 }
 
-fn samples(image: &PlanarImage) -> Vec<u8> {
+pub(crate) fn samples(image: &PlanarImage) -> Vec<u8> {
     let mut samples = image.plane(0).to_vec();
     match image.format() {
         PixelFormat::Nv12 => samples.extend(image.plane(1)),
@@ -86,7 +86,7 @@ fn samples(image: &PlanarImage) -> Vec<u8> {
 fn same_as_cpu(clip: &str, count: usize) -> usize {
     let (params, units) = video(clip, count);
     let (expected, _) = decode(&mut cpu_decoder(&params), &units);
-    let (got, damaged) = decode(&mut gpu_decoder(&params, Place::Device), &units);
+    let (got, damaged) = decode(&mut gpu_decoder(&params), &units);
     assert_eq!(damaged, 0);
     assert_eq!(got.len(), expected.len());
     for (at, (got, expected)) in got.iter().zip(&expected).enumerate() {
@@ -127,7 +127,7 @@ fn a_change_of_size_goes_on_in_the_new_size() {
     MACHINE.run(|| {
         let (params, units) = video("reschange_360p_to_240p.ts", usize::MAX);
         let (expected, _) = decode(&mut cpu_decoder(&params), &units);
-        let (got, damaged) = decode(&mut gpu_decoder(&params, Place::Device), &units);
+        let (got, damaged) = decode(&mut gpu_decoder(&params), &units);
         assert_eq!(damaged, 0);
         let sizes = |frames: &[VideoFrame]| -> Vec<(Timestamp, usize)> {
             frames
@@ -153,24 +153,11 @@ fn a_change_of_size_goes_on_in_the_new_size() {
 fn each_picture_comes_out_at_the_push_of_its_unit() {
     MACHINE.run(|| {
         let (params, units) = video("ptswrap_180p30.ts", 10);
-        let mut decoder = gpu_decoder(&params, Place::Device);
+        let mut decoder = gpu_decoder(&params);
         for unit in &units {
             decoder.push(unit).unwrap();
             assert_eq!(decoder.pull().unwrap().pts(), unit.pts);
             assert!(decoder.pull().is_none());
-        }
-    });
-}
-
-#[test]
-fn frames_for_the_host_are_on_the_host() {
-    MACHINE.run(|| {
-        let (params, units) = video("ptswrap_180p30.ts", 2);
-        let (frames, _) = decode(&mut gpu_decoder(&params, Place::Host), &units);
-        assert_eq!(frames.len(), 2);
-        for frame in frames {
-            assert!(matches!(frame.image(), Image::Planar(_)));
-            assert!(frame.tensor().is_ok());
         }
     });
 }
@@ -186,7 +173,7 @@ fn a_damaged_picture_stops_the_stream_until_the_next_keyframe() {
         let half = units[broken].data.len() / 2;
         units[broken].data.truncate(half);
         units.truncate(next + 5);
-        let (frames, damaged) = decode(&mut gpu_decoder(&params, Place::Device), &units);
+        let (frames, damaged) = decode(&mut gpu_decoder(&params), &units);
         assert_eq!(damaged, next - broken);
         let shown: Vec<Timestamp> = frames.iter().map(VideoFrame::pts).collect();
         let kept = units[..broken].iter().chain(&units[next..]);
@@ -200,7 +187,7 @@ fn garbage_is_no_picture_and_no_end() {
         let (params, mut units) = video("ptswrap_180p30.ts", 6);
         let garbage: Vec<u8> = (0..997u32).map(|at| ((at * 151) >> 3) as u8).collect();
         units[3].data = garbage.into();
-        let mut decoder = gpu_decoder(&params, Place::Device);
+        let mut decoder = gpu_decoder(&params);
         let (frames, _) = decode(&mut decoder, &units);
         assert!(frames.len() >= 3);
         // A keyframe starts again.
@@ -217,7 +204,7 @@ fn a_decoder_that_could_not_be_made_again_recovers_at_the_next_sequence() {
     };
     machine.run(|| {
         let (params, units) = video("ptswrap_180p30.ts", 5);
-        let mut decoder = gpu_decoder(&params, Place::Device);
+        let mut decoder = gpu_decoder(&params);
         assert_eq!(decode(&mut decoder, &units).0.len(), 5);
         // The stream starts anew, and memory is short.
         let error = decoder.push(&units[0]).unwrap_err();
@@ -239,7 +226,7 @@ fn frames_outlive_their_decoder_and_its_surfaces() {
         let (params, units) = video("ptswrap_180p30.ts", 20);
         let (expected, _) = decode(&mut cpu_decoder(&params), &units);
         let frames = {
-            let mut decoder = gpu_decoder(&params, Place::Device);
+            let mut decoder = gpu_decoder(&params);
             decode(&mut decoder, &units).0
         };
         assert!(
@@ -253,7 +240,7 @@ fn frames_outlive_their_decoder_and_its_surfaces() {
 #[test]
 fn what_the_device_does_not_decode_is_refused_with_a_reason() {
     MACHINE.run(|| {
-        let backend = CudaBackend::open(0, Place::Device).unwrap();
+        let backend = CudaBackend::open(0).unwrap();
         let (params, _) = video("ptswrap_180p30.ts", 1);
         let refused = |params: VideoParams| {
             let opened = backend.open_decoder(&params, &FramePool::new());
@@ -291,7 +278,7 @@ fn backends_fall_back_to_the_cpu_and_say_why() {
         ..MACHINE
     };
     machine.run(|| {
-        let gpu = CudaBackend::open(0, Place::Device).unwrap();
+        let gpu = CudaBackend::open(0).unwrap();
         let description = gpu.describe();
         assert!(
             description
@@ -320,7 +307,7 @@ fn a_surface_goes_back_when_there_is_no_memory_for_its_picture() {
     };
     machine.run(|| {
         let (params, units) = video("ptswrap_180p30.ts", usize::MAX);
-        let mut decoder = gpu_decoder(&params, Place::Device);
+        let mut decoder = gpu_decoder(&params);
         let mut held = Vec::new();
         let error = units.iter().find_map(|unit| {
             let failed = decoder.push(unit).err();
@@ -345,7 +332,7 @@ fn when_the_device_dies_the_stream_goes_on_with_the_cpu() {
     };
     machine.run(|| {
         let backends = Backends::new(vec![
-            std::sync::Arc::new(CudaBackend::open(0, Place::Host).unwrap()),
+            std::sync::Arc::new(CudaBackend::open(0).unwrap()),
             std::sync::Arc::new(CpuBackend::new()),
         ]);
         let (params, units) = video("ptswrap_180p30.ts", usize::MAX);

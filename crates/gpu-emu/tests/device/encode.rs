@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trickle_gpu::{CudaBackend, CudaImage, Place};
+use trickle_gpu::{CudaBackend, CudaImage};
 use trickle_media::backend::{Backend, Backends};
 use trickle_media::codec::CpuBackend;
-use trickle_media::coder::{VideoEncoder, VideoEncoderSettings};
+use trickle_media::coder::{RateControl, VideoEncoder, VideoEncoderSettings};
 use trickle_media::frame::{FramePool, Image, PixelFormat, PlanarImage, Pool, Tensor};
 use trickle_media::h264::sps::Sps;
 use trickle_media::h264::{NalKind, annexb};
 use trickle_media::stream::Rational;
-use trickle_media::{AccessUnit, CodecError, ColorDescription, FrameError, Timestamp, VideoFrame};
+use trickle_media::{
+    AccessUnit, Codec, CodecError, ColorDescription, FrameError, Timestamp, VideoFrame,
+};
 
 use crate::decode::{facts, video};
 use crate::emulated::{MACHINE, Machine, current_context};
@@ -20,9 +22,11 @@ const SIZE: (usize, usize) = (320, 180);
 
 fn settings() -> VideoEncoderSettings {
     VideoEncoderSettings {
+        codec: Codec::H264,
         width: SIZE.0 as u32,
         height: SIZE.1 as u32,
         bitrate: 1_500_000,
+        rate_control: RateControl::Constant,
         frame_rate: Rational::new(30, 1).unwrap(),
         gop: Duration::from_secs(2),
         color: ColorDescription::BT709,
@@ -95,7 +99,7 @@ fn decoded(units: &[AccessUnit]) -> Vec<Vec<u8>> {
 #[test]
 fn frames_of_every_kind_become_the_same_picture() {
     MACHINE.run(|| {
-        let backend = CudaBackend::open(0, Place::Device).unwrap();
+        let backend = CudaBackend::open(0).unwrap();
         let stream = backend.gpu().stream().unwrap();
         let image = picture(3);
         let on_device = stream.upload(&image).unwrap();
@@ -119,7 +123,7 @@ fn frames_of_every_kind_become_the_same_picture() {
 #[test]
 fn each_frame_gives_its_unit_at_once_with_its_time() {
     MACHINE.run(|| {
-        let backend = CudaBackend::open(0, Place::Device).unwrap();
+        let backend = CudaBackend::open(0).unwrap();
         let mut encoder = encoder(&backend);
         let units: Vec<AccessUnit> = (0..10)
             .map(|number| encode(&mut encoder, frame(Image::Planar(picture(number)), number)))
@@ -139,7 +143,7 @@ fn each_frame_gives_its_unit_at_once_with_its_time() {
 #[test]
 fn keyframes_come_by_time_and_when_asked_for_with_their_headers() {
     MACHINE.run(|| {
-        let backend = CudaBackend::open(0, Place::Device).unwrap();
+        let backend = CudaBackend::open(0).unwrap();
         let mut encoder = encoder(&backend);
         let mut keyframes = Vec::new();
         // 3 frames a second: the 2 s are over with every sixth.
@@ -168,7 +172,7 @@ fn keyframes_come_by_time_and_when_asked_for_with_their_headers() {
 #[test]
 fn the_streams_headers_say_colour_and_size() {
     MACHINE.run(|| {
-        let backend = CudaBackend::open(0, Place::Device).unwrap();
+        let backend = CudaBackend::open(0).unwrap();
         for (full_range, color) in [
             (true, ColorDescription::BT601),
             (false, ColorDescription::BT709),
@@ -198,7 +202,7 @@ fn the_streams_headers_say_colour_and_size() {
 #[test]
 fn the_whole_way_on_the_device_is_the_way_on_the_cpu() {
     MACHINE.run(|| {
-        let gpu = CudaBackend::open(0, Place::Device).unwrap();
+        let gpu = CudaBackend::open(0).unwrap();
         let (params, units) = video("ptswrap_180p30.ts", 12);
         let color = params.color;
         let pool = FramePool::new();
@@ -249,7 +253,7 @@ fn the_whole_way_on_the_device_is_the_way_on_the_cpu() {
 #[test]
 fn a_frame_of_another_size_is_refused_and_the_encoder_goes_on() {
     MACHINE.run(|| {
-        let backend = CudaBackend::open(0, Place::Device).unwrap();
+        let backend = CudaBackend::open(0).unwrap();
         let mut encoder = encoder(&backend);
         let small = Tensor::from_vec(16, 16, 3, vec![0.5; 768]).unwrap();
         let error = encoder.push(frame(Image::Tensor(small), 0)).unwrap_err();
@@ -267,7 +271,7 @@ fn a_frame_of_another_size_is_refused_and_the_encoder_goes_on() {
 #[test]
 fn what_the_device_does_not_encode_is_refused_with_a_reason() {
     MACHINE.run(|| {
-        let backend = CudaBackend::open(0, Place::Device).unwrap();
+        let backend = CudaBackend::open(0).unwrap();
         let refused = |settings: VideoEncoderSettings| {
             backend.open_encoder(&settings).err().unwrap().to_string()
         };
@@ -295,7 +299,7 @@ fn what_the_device_does_not_encode_is_refused_with_a_reason() {
 #[test]
 fn when_all_sessions_are_taken_the_cpu_encodes() {
     MACHINE.run(|| {
-        let gpu = CudaBackend::open(0, Place::Device).unwrap();
+        let gpu = CudaBackend::open(0).unwrap();
         let backends = Backends::new(vec![Arc::new(gpu), Arc::new(CpuBackend::new())]);
         let open = || backends.open_encoder(&settings()).unwrap();
         let held: Vec<_> = (0..3).map(|_| open()).collect();
@@ -321,7 +325,7 @@ fn a_card_without_encoder_leaves_encoding_to_the_cpu() {
         ..MACHINE
     };
     machine.run(|| {
-        let gpu = CudaBackend::open(0, Place::Device).unwrap();
+        let gpu = CudaBackend::open(0).unwrap();
         let description = gpu.describe();
         assert!(description.encoder.starts_with("the device has no encoder"));
         assert_eq!(description.decoder, "NVDEC (h264, hevc)");
@@ -338,7 +342,7 @@ fn when_the_device_dies_the_encoder_says_so_and_lets_go() {
         ..MACHINE
     };
     machine.run(|| {
-        let backend = CudaBackend::open(0, Place::Device).unwrap();
+        let backend = CudaBackend::open(0).unwrap();
         let mut encoder = encoder(&backend);
         encode(&mut encoder, frame(Image::Planar(picture(0)), 0));
         // A tensor needs a kernel.

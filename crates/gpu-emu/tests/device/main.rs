@@ -9,5 +9,7 @@ mod emulated;
 mod encode;
 mod faults;
 mod frames;
+mod pipeline;
 mod probe;
+mod select;
 mod unmodified;

@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[3]
 PACKAGES = ["nvidia-cuda-nvrtc-cu12==12.9.86", "nvidia-cuda-nvcc-cu12==12.9.86"]
-SOURCES = ["convert", "resize", "overlay"]
+SOURCES = ["convert", "resize", "overlay", "color"]
 ARCHITECTURES = ["sm_75", "sm_86", "sm_89", "sm_90"]
 # No fused multiply-add: results equal the scalar reference bit for bit.
 OPTIONS = ["--gpu-architecture=compute_75", "--fmad=false", "--std=c++17", "--device-as-default-execution-space"]

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 use trickle_media::convert::reference::Coefficients;
+use trickle_media::frame::ColorMap;
 
 use super::Module;
 use super::view::{Nv12View, OverlayView, TensorView, Window};
@@ -223,6 +224,28 @@ impl Call {
         .nv12(frame)
         .overlay(overlay)
         .coefficients(k))
+    }
+
+    /// A tensor whose colours are those of `src`, each taken through `map`; `dst` has its size and
+    /// channels, and may be the same memory.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn map_colors(
+        src: &TensorView,
+        dst: &TensorView,
+        map: &ColorMap,
+    ) -> Result<Self, CallError> {
+        src.check("source", &[1, 3, 4])?;
+        dst.check("destination", &[src.channels])?;
+        same_size((src.width, src.height), (dst.width, dst.height))?;
+        Ok(
+            Self::new(Module::Color, "map_colors", (dst.width, dst.height))
+                .tensor(src)
+                .tensor(dst)
+                .floats(map.weights.as_flattened())
+                .floats(&map.offset),
+        )
     }
 
     /// The module that the kernel is in.

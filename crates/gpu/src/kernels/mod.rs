@@ -24,11 +24,13 @@ pub enum Module {
     Resize,
     /// Blending.
     Overlay,
+    /// Linear maps of colours.
+    Color,
 }
 
 impl Module {
     /// All modules.
-    pub const ALL: [Self; 3] = [Self::Convert, Self::Resize, Self::Overlay];
+    pub const ALL: [Self; 4] = [Self::Convert, Self::Resize, Self::Overlay, Self::Color];
 
     /// The text, without the zero byte that `cuModuleLoadData` wants at its end.
     pub const fn ptx(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Module {
             Self::Convert => include_str!("convert.ptx"),
             Self::Resize => include_str!("resize.ptx"),
             Self::Overlay => include_str!("overlay.ptx"),
+            Self::Color => include_str!("color.ptx"),
         }
     }
 
@@ -45,6 +48,7 @@ impl Module {
             Self::Convert => &[c"nv12_to_rgb", c"rgb_to_nv12"],
             Self::Resize => &[c"nv12_to_rgb_resized", c"resize_nv12", c"resize_tensor"],
             Self::Overlay => &[c"overlay_tensor", c"overlay_nv12"],
+            Self::Color => &[c"map_colors"],
         }
     }
 }

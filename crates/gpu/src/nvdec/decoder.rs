@@ -10,9 +10,9 @@ use trickle_media::frame::{FramePool, Image};
 use trickle_media::{AccessUnit, Codec, CodecError, Timestamp, Unsupported, VideoFrame};
 
 use super::callbacks::{Failure, Packet, Parser, Shown};
-use crate::backend::Place;
 use crate::device::Gpu;
 use crate::error::GpuError;
+use crate::stream::Stream;
 
 /// As it stands in logs and status.
 const NAME: &str = "nvdec";
@@ -28,7 +28,8 @@ const MAX_PENDING: usize = 64;
 pub(crate) struct NvDecoder {
     parser: Parser,
     codec: Codec,
-    place: Place,
+    /// Where work on decoded pictures is done: the decoder waits for its own.
+    work: Stream,
     pool: FramePool,
     /// Times of units whose pictures are not shown yet: several can be shown at once, in another
     /// order.
@@ -46,12 +47,7 @@ struct Pending {
 }
 
 impl NvDecoder {
-    pub(crate) fn open(
-        gpu: &Gpu,
-        codec: Codec,
-        place: Place,
-        pool: &FramePool,
-    ) -> Result<Self, GpuError> {
+    pub(crate) fn open(gpu: &Gpu, codec: Codec, pool: &FramePool) -> Result<Self, GpuError> {
         let kind = match codec {
             Codec::Hevc => cudaVideoCodec::cudaVideoCodec_HEVC,
             _ => cudaVideoCodec::cudaVideoCodec_H264,
@@ -59,7 +55,7 @@ impl NvDecoder {
         Ok(Self {
             parser: Parser::new(kind, gpu.stream()?)?,
             codec,
-            place,
+            work: gpu.stream()?,
             pool: pool.clone(),
             pending: VecDeque::new(),
             ready: VecDeque::new(),
@@ -78,7 +74,7 @@ impl NvDecoder {
             damaged |= shown.image.is_none();
             // A picture after a damaged one refers to it: it waits for the keyframe, too.
             if !damaged {
-                self.show(shown)?;
+                self.show(shown);
             }
         }
         parsed.map_err(|error| broken(&error))?;
@@ -110,29 +106,22 @@ impl NvDecoder {
         }
     }
 
-    fn show(&mut self, shown: Shown) -> Result<(), CodecError> {
+    fn show(&mut self, shown: Shown) {
         let Some(image) = shown.image else {
-            return Ok(());
+            return;
         };
         let at = self
             .pending
             .iter()
             .position(|unit| unit.pts.ticks == shown.timestamp);
         let Some(unit) = at.and_then(|at| self.pending.remove(at)) else {
-            return Ok(());
+            return;
         };
-        let image = Image::Device(Arc::new(image));
+        let image = Image::Device(Arc::new(image.with_stream(&self.work)));
         let mut frame = VideoFrame::new(image, unit.pts, shown.color, self.pool.clone());
         frame.times_mut().received = unit.received;
-        if self.place == Place::Host {
-            frame = frame.to_host().map_err(|error| CodecError::Broken {
-                backend: NAME,
-                detail: error.to_string(),
-            })?;
-        }
         self.last_shown = true;
         self.ready.push_back(frame);
-        Ok(())
     }
 
     fn damaged(&self, pts: &dyn std::fmt::Display, detail: String) -> CodecError {

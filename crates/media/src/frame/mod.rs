@@ -8,7 +8,7 @@ mod tensor;
 mod video;
 
 pub use audio::AudioFrame;
-pub use device::{DeviceImage, HostImage};
+pub use device::{ColorMap, DeviceImage, HostImage};
 pub use planar::{PixelFormat, PlanarImage, Plane};
 pub use pool::{Buffer, FramePool, Pool};
 pub use tensor::Tensor;

@@ -168,6 +168,34 @@ impl VideoFrame {
         Self { image, ..self }
     }
 
+    /// The picture in device memory; `None` when the pixels are in host memory.
+    pub fn device(&self) -> Option<&Arc<dyn DeviceImage>> {
+        match &self.image {
+            Image::Device(image) => Some(image),
+            _ => None,
+        }
+    }
+
+    /// The pixels as RGB f32 `[height, width, 3]` in device memory, where they stay. Planes are
+    /// converted at every call; a tensor is shared, whatever its channels.
+    ///
+    /// # Errors
+    /// [`FrameError::OnHost`] when the pixels are in host memory, and the device's.
+    pub fn device_tensor(&self) -> Result<Arc<dyn DeviceImage>, FrameError> {
+        let image = self.device().ok_or(FrameError::OnHost)?;
+        match image.channels() {
+            Some(_) => Ok(Arc::clone(image)),
+            None => image.to_rgb(self.color),
+        }
+    }
+
+    /// A frame that shows `tensor`, with the time, colour and stage times of this one. A new
+    /// size becomes the output's size.
+    #[must_use]
+    pub fn replace_device_tensor(self, tensor: Arc<dyn DeviceImage>) -> Self {
+        self.replace_image(Image::Device(tensor))
+    }
+
     /// The frame with its pixels in host memory; blocks for the download where they are not.
     ///
     /// # Errors

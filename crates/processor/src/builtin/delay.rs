@@ -42,6 +42,10 @@ impl FrameProcessor for Delay {
         Ok(Some(frame))
     }
 
+    fn takes_device_frames(&self) -> bool {
+        true
+    }
+
     fn update_params(&mut self, params: &Params) -> Result<(), ParamsError> {
         if let Some(ms) = params.number_in("ms", 0.0..=LONGEST_MS)? {
             self.time = Duration::from_secs_f64(ms / 1000.0);

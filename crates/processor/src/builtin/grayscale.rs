@@ -1,7 +1,9 @@
 //! Colour taken away.
 
 use trickle_media::VideoFrame;
+use trickle_media::frame::ColorMap;
 
+use super::map_frame;
 use crate::error::ProcessorError;
 use crate::processor::FrameProcessor;
 
@@ -18,12 +20,26 @@ impl FrameProcessor for Grayscale {
         &mut self,
         frame: VideoFrame,
     ) -> Result<Option<VideoFrame>, ProcessorError> {
-        let frame = frame.map_tensor(|values, [_, _, channels]| match channels {
+        if frame
+            .device()
+            .is_some_and(|image| image.channels() == Some(1))
+        {
+            return Ok(Some(frame));
+        }
+        let map = ColorMap {
+            weights: [WEIGHTS; 3],
+            offset: [0.0; 3],
+        };
+        let frame = map_frame(frame, &map, |values, [_, _, channels]| match channels {
             3 => gray::<3>(values),
             4 => gray::<4>(values),
             _ => {}
         })?;
         Ok(Some(frame))
+    }
+
+    fn takes_device_frames(&self) -> bool {
+        true
     }
 }
 

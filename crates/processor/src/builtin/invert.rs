@@ -1,8 +1,9 @@
 //! The negative of a picture.
 
 use trickle_media::VideoFrame;
+use trickle_media::frame::ColorMap;
 
-use super::map_colors;
+use super::{map_colors, map_frame};
 use crate::error::ProcessorError;
 use crate::processor::FrameProcessor;
 
@@ -15,10 +16,18 @@ impl FrameProcessor for Invert {
         &mut self,
         frame: VideoFrame,
     ) -> Result<Option<VideoFrame>, ProcessorError> {
-        let frame = frame.map_tensor(|values, [_, _, channels]| {
+        let map = ColorMap {
+            weights: [[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]],
+            offset: [1.0; 3],
+        };
+        let frame = map_frame(frame, &map, |values, [_, _, channels]| {
             map_colors(values, channels, |value, _| 1.0 - value);
         })?;
         Ok(Some(frame))
+    }
+
+    fn takes_device_frames(&self) -> bool {
+        true
     }
 }
 

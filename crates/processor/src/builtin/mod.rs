@@ -1,5 +1,8 @@
 //! Processors that come with trickle.
 
+use trickle_media::frame::ColorMap;
+use trickle_media::{FrameError, VideoFrame};
+
 use crate::registry::Registry;
 
 mod delay;
@@ -37,6 +40,20 @@ pub fn register(registry: Registry) -> Registry {
             "holds every frame for a time, as a slow model would (ms)",
             Delay::default(),
         )
+}
+
+/// Takes the colours of `frame` through `map` where the pixels are on a device; on the host `change`
+/// does the same.
+fn map_frame(
+    frame: VideoFrame,
+    map: &ColorMap,
+    change: impl FnOnce(&mut [f32], [usize; 3]),
+) -> Result<VideoFrame, FrameError> {
+    if frame.device().is_none() {
+        return frame.map_tensor(change);
+    }
+    let tensor = frame.device_tensor()?.map_colors(map)?;
+    Ok(frame.replace_device_tensor(tensor))
 }
 
 /// Replaces every colour value by what `change` makes of it and of its channel's number; leaves

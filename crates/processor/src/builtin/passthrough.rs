@@ -16,4 +16,8 @@ impl FrameProcessor for Passthrough {
     ) -> Result<Option<VideoFrame>, ProcessorError> {
         Ok(Some(frame))
     }
+
+    fn takes_device_frames(&self) -> bool {
+        true
+    }
 }

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 use trickle_media::VideoFrame;
+use trickle_media::frame::ColorMap;
 
-use super::map_colors;
+use super::{map_colors, map_frame};
 use crate::error::{ParamsError, ProcessorError};
 use crate::params::Params;
 use crate::processor::FrameProcessor;
@@ -36,12 +37,20 @@ impl FrameProcessor for Tint {
         let Self { color, strength } = *self;
         let kept = 1.0 - strength;
         let added = color.map(|channel| channel * strength);
-        let frame = frame.map_tensor(|values, [_, _, channels]| {
+        let map = ColorMap {
+            weights: [[kept, 0.0, 0.0], [0.0, kept, 0.0], [0.0, 0.0, kept]],
+            offset: added,
+        };
+        let frame = map_frame(frame, &map, |values, [_, _, channels]| {
             map_colors(values, channels, |value, channel| {
                 value * kept + added[channel]
             });
         })?;
         Ok(Some(frame))
+    }
+
+    fn takes_device_frames(&self) -> bool {
+        true
     }
 
     fn update_params(&mut self, params: &Params) -> Result<(), ParamsError> {

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use trickle_media::backend::BackendDescription;
 use trickle_session::{Fps, SessionStatus, SessionSummary};
 
 use super::health::{Condition, Word};
@@ -24,6 +25,8 @@ pub(crate) struct Status {
     fps: Fps,
     current_params: Map<String, Value>,
     capacity: usize,
+    /// What video is decoded and encoded with, in order of preference, and why something is not.
+    backends: Vec<BackendDescription>,
     sessions: Vec<SlotStatus>,
     last_session: Option<SessionSummary>,
 }
@@ -89,6 +92,7 @@ pub(crate) async fn status(State(app): State<App>) -> Json<Status> {
         fps: oldest.map(|session| session.fps).unwrap_or_default(),
         current_params: oldest.map(current_params).unwrap_or_default(),
         capacity: app.slots.capacity(),
+        backends: app.slots.backends().describe(),
         sessions,
         last_session,
     })

@@ -57,7 +57,10 @@ impl H264Encoder {
     /// # Errors
     /// [`Unsupported`] for sizes and rates that OpenH264 does not encode.
     pub(crate) fn open(settings: &VideoEncoderSettings) -> Result<Self, Unsupported> {
-        let unsupported = |reason: String| Unsupported::new(Codec::H264, reason);
+        let unsupported = |reason: String| Unsupported::new(settings.codec, reason);
+        if settings.codec != Codec::H264 {
+            return Err(unsupported("OpenH264 encodes H.264 only".to_owned()));
+        }
         let side = |value: u32| u16::try_from(value.next_multiple_of(2)).ok();
         let macroblocks =
             u64::from(settings.width.div_ceil(16)) * u64::from(settings.height.div_ceil(16));
@@ -157,6 +160,7 @@ impl Encoder for H264Encoder {
     }
 
     fn push(&mut self, frame: VideoFrame) -> Result<(), CodecError> {
+        let frame = frame.to_host()?;
         let picture = self.picture(&frame)?;
         let pts = frame.pts();
         let start = *self.start.get_or_insert(pts);

@@ -3,16 +3,18 @@
 use super::super::decoder::H264Decoder;
 use super::super::testing::{frame, planes, psnr};
 use super::*;
-use crate::coder::Decoder;
+use crate::coder::{Decoder, RateControl};
 use crate::frame::{FramePool, Tensor};
 use crate::h264::sps::Sps;
 use crate::stream::{ColorDescription, Rational};
 
 fn settings(width: u32, height: u32) -> VideoEncoderSettings {
     VideoEncoderSettings {
+        codec: Codec::H264,
         width,
         height,
         bitrate: 2_000_000,
+        rate_control: RateControl::Constant,
         frame_rate: Rational::new(25, 1).unwrap(),
         gop: Duration::from_secs(2),
         color: ColorDescription::BT709,
