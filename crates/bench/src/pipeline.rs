@@ -111,7 +111,7 @@ pub async fn run(
     clip: &Clip,
     config: &PipelineConfig,
 ) -> Result<PipelineReport, PipelineError> {
-    let worker = WorkerClient::new(&config.worker);
+    let worker = WorkerClient::new(&config.worker, &client.config().tls)?;
     let pid = config
         .worker_pid
         .or_else(|| process::listening_on(&config.worker));

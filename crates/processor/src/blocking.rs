@@ -1,5 +1,6 @@
 //! Processors written as plain functions.
 
+use serde_json::Value;
 use trickle_media::{AudioFrame, VideoFrame};
 
 use crate::error::{ParamsError, ProcessorError};
@@ -64,6 +65,11 @@ pub trait BlockingProcessor: Send + 'static {
         Ok(())
     }
 
+    /// See [`FrameProcessor::params_schema`].
+    fn params_schema(&self) -> Option<Value> {
+        None
+    }
+
     /// See [`FrameProcessor::on_stream_start`].
     ///
     /// # Errors
@@ -106,6 +112,10 @@ impl<P: BlockingProcessor> FrameProcessor for Blocking<P> {
 
     fn update_params(&mut self, params: &Params) -> Result<(), ParamsError> {
         self.0.update_params(params)
+    }
+
+    fn params_schema(&self) -> Option<Value> {
+        self.0.params_schema()
     }
 
     async fn on_stream_start(&mut self, params: &Params) -> Result<(), ProcessorError> {

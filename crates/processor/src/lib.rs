@@ -46,6 +46,8 @@ mod params;
 mod processor;
 mod registry;
 mod runner;
+mod schema;
+pub mod testing;
 
 pub use blocking::{Blocking, BlockingProcessor};
 pub use context::{DataSink, Emitted, StreamContext};
@@ -57,4 +59,5 @@ pub use params::Params;
 pub use processor::FrameProcessor;
 pub use registry::{Registry, UnknownProcessor};
 pub use runner::{Driver, ProcessorRunner};
+pub use schema::{SchemaError, checked};
 pub use trickle_media::{AudioFrame, FrameError, Tensor, Timestamp, VideoFrame};

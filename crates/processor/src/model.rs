@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use serde_json::Value;
 use trickle_media::VideoFrame;
 
 use crate::context::StreamContext;
@@ -30,6 +31,13 @@ pub trait Model: Send + Sync + 'static {
     /// # Errors
     /// Ends the session before it starts.
     fn open(&self, context: StreamContext) -> Result<Self::Processor, ProcessorError>;
+
+    /// The JSON schema of a session's parameters, as
+    /// [`FrameProcessor::params_schema`](crate::FrameProcessor::params_schema). Must not need
+    /// what [`initialize`](Self::initialize) loads.
+    fn params_schema(&self) -> Option<Value> {
+        None
+    }
 }
 
 /// A [`Model`] of any type, shared by the sessions of a worker.
@@ -45,6 +53,9 @@ pub trait ErasedModel: Send + Sync {
     /// # Errors
     /// As there.
     fn open(&self, context: StreamContext) -> Result<Box<dyn ProcessorRunner>, ProcessorError>;
+
+    /// See [`Model::params_schema`].
+    fn params_schema(&self) -> Option<Value>;
 }
 
 impl<M: Model> ErasedModel for M {
@@ -54,6 +65,10 @@ impl<M: Model> ErasedModel for M {
 
     fn open(&self, context: StreamContext) -> Result<Box<dyn ProcessorRunner>, ProcessorError> {
         Ok(Box::new(Model::open(self, context)?))
+    }
+
+    fn params_schema(&self) -> Option<Value> {
+        Model::params_schema(self)
     }
 }
 
@@ -141,6 +156,10 @@ impl<P: FrameProcessor + Clone + Sync> Model for Cloned<P> {
 
     fn open(&self, _: StreamContext) -> Result<P, ProcessorError> {
         Ok(self.0.clone())
+    }
+
+    fn params_schema(&self) -> Option<Value> {
+        self.0.params_schema()
     }
 }
 

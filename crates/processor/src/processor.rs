@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use serde_json::Value;
 use trickle_media::{AudioFrame, VideoFrame};
 
 use crate::error::{ParamsError, ProcessorError};
@@ -58,6 +59,14 @@ pub trait FrameProcessor: Send + 'static {
     fn update_params(&mut self, params: &Params) -> Result<(), ParamsError> {
         let _ = params;
         Ok(())
+    }
+
+    /// The JSON schema of the parameters in force, which must be an object. Callers can read it,
+    /// and what it forbids is refused before [`update_params`](Self::update_params) is called: see
+    /// [`checked`](crate::checked). Asked once, of a processor that is its own model, when the
+    /// worker is put together.
+    fn params_schema(&self) -> Option<Value> {
+        None
     }
 
     /// The stream starts, with these parameters; before its first frame. They were given to

@@ -8,19 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use trickle_media::Backends;
 use trickle_media::hardware::{HardwareProbe, NoHardware};
-use trickle_processor::{IntoModel, SharedModel, erase};
-use trickle_proto::{Client, ClientConfig, Token};
+use trickle_processor::{IntoModel, SharedModel, checked, erase};
+use trickle_proto::{Client, ClientConfig, ServerTls, Token};
 use trickle_session::{AudioMode, EncodeConfig, OnError};
 
 use crate::config::{Config, HealthStyle, Identity};
 use crate::error::{BuildError, ServeError};
+use crate::extend::{Extensions, Hook, Hooks};
+use crate::metrics::http_requests::HttpMetrics;
 use crate::model_gate::ModelGate;
 use crate::routes;
 use crate::shutdown::{self, Connections};
 use crate::slots::Slots;
+use crate::worker::Worker;
 
 /// Port of the reference.
 const DEFAULT_PORT: u16 = 8000;
@@ -47,6 +51,9 @@ const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// ```
 pub struct StreamServer {
     app: App,
+    router: Router,
+    hooks: Hooks,
+    tls: Option<ServerTls>,
 }
 
 /// Settings of a [`StreamServer`]; made by [`StreamServer::builder`].
@@ -58,6 +65,7 @@ pub struct StreamServerBuilder {
     client: Option<Client>,
     token: Option<String>,
     config: Config,
+    pub(crate) extensions: Extensions,
 }
 
 /// What routes share.
@@ -69,6 +77,9 @@ pub(crate) struct Shared {
     pub(crate) gate: ModelGate,
     pub(crate) slots: Slots,
     pub(crate) hardware: Arc<dyn HardwareProbe>,
+    pub(crate) http_metrics: HttpMetrics,
+    /// What the processor publishes.
+    pub(crate) params_schema: Option<Value>,
 }
 
 impl Deref for App {
@@ -112,6 +123,7 @@ impl StreamServer {
                 load_wait: DEFAULT_LOAD_WAIT,
                 drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             },
+            extensions: Extensions::default(),
         }
     }
 
@@ -130,9 +142,14 @@ impl StreamServer {
 
     /// The API as a service without a socket: for tests, and to be nested into a larger
     /// application. The caller loads the model with [`initialize`](Self::initialize) and ends
-    /// sessions with [`drain`](Self::drain).
+    /// sessions with [`drain`](Self::drain); hooks are not called.
     pub fn router(&self) -> Router {
-        routes::router(&self.app)
+        self.router.clone()
+    }
+
+    /// The worker as its own routes and hooks see it.
+    pub fn worker(&self) -> Worker {
+        Worker::new(self.app.clone())
     }
 
     /// Listens on the configured address and serves until Ctrl-C or SIGTERM.
@@ -149,16 +166,21 @@ impl StreamServer {
     }
 
     /// Serves on `listener` until `shutdown` resolves, then drains: starts are refused, running
-    /// sessions end with their last frames, then connections are closed.
+    /// sessions end with their last frames, hooks are called, then connections are closed.
     ///
     /// # Errors
-    /// [`ServeError::Model`] as soon as the model fails to load: a worker without a model has
-    /// nothing to serve. [`ServeError::NotDrained`] when sessions did not end in time.
+    /// [`ServeError::Hook`] from a hook of the start. [`ServeError::Model`] as soon as the model
+    /// fails to load: a worker without a model has nothing to serve. [`ServeError::NotDrained`]
+    /// when sessions did not end in time.
     pub async fn serve_with_shutdown(
-        self,
+        mut self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
+        let hooks = std::mem::take(&mut self.hooks);
+        for hook in hooks.start {
+            hook(self.worker()).await.map_err(ServeError::Hook)?;
+        }
         let app = &self.app;
         match listener.local_addr() {
             Ok(addr) => tracing::info!(
@@ -169,13 +191,18 @@ impl StreamServer {
             Err(error) => tracing::warn!(%error, "serving on an unknown address"),
         }
         app.gate.begin();
-        let router = self.router();
-        let connections = Connections::new();
+        let connections = Connections::new(self.tls.clone());
         let end = connections
-            .accept(&listener, &router, until_ended(app, shutdown))
+            .accept(&listener, &self.router, until_ended(app, shutdown))
             .await;
         tracing::info!("draining");
-        let drained = connections.accept(&listener, &router, self.drain()).await;
+        let drained = connections
+            .accept(&listener, &self.router, async {
+                let drained = self.drain().await;
+                self.call_stop_hooks(hooks.stop).await;
+                drained
+            })
+            .await;
         drop(listener);
         connections.close().await;
         end.and(drained)
@@ -192,6 +219,17 @@ impl StreamServer {
             .drain(within)
             .await
             .map_err(|sessions| ServeError::NotDrained { sessions, within })
+    }
+
+    async fn call_stop_hooks(&self, hooks: Vec<Hook>) {
+        for hook in hooks {
+            let called = hook(self.worker());
+            match tokio::time::timeout(self.app.config.drain_timeout, called).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a hook of the end failed"),
+                Err(_) => tracing::error!("a hook of the end took too long"),
+            }
+        }
     }
 }
 
@@ -331,19 +369,31 @@ impl StreamServerBuilder {
                 option: "encode",
                 reason: error.to_string(),
             })?;
+        let model = checked(self.model).map_err(|error| BuildError::Option {
+            option: "processor",
+            reason: error.to_string(),
+        })?;
         let client = match self.client {
             Some(client) => client,
             None => Client::new(ClientConfig::default())
                 .map_err(|error| BuildError::Client(error.to_string()))?,
         };
         let slots = Slots::new(config.capacity, client, self.backends.unwrap_or_default());
+        let app = App(Arc::new(Shared {
+            params_schema: model.params_schema(),
+            gate: ModelGate::new(model),
+            slots,
+            config,
+            hardware: self.hardware,
+            http_metrics: HttpMetrics::default(),
+        }));
+        let (router, hooks, tls) = self.extensions.apply(routes::router(&app));
+        let worker = Worker::new(app.clone());
         Ok(StreamServer {
-            app: App(Arc::new(Shared {
-                gate: ModelGate::new(self.model),
-                slots,
-                hardware: self.hardware,
-                config,
-            })),
+            router: routes::complete(router, worker, &app.http_metrics),
+            app,
+            hooks,
+            tls,
         })
     }
 

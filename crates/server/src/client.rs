@@ -5,11 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use thiserror::Error;
+use trickle_proto::{ClientTls, TlsError};
 use url::Url;
 
 /// Longest wait for an answer: a start waits for the model to load.
@@ -21,13 +23,16 @@ const MAX_ANSWER: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct WorkerClient {
     base: Url,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 /// A call that was not answered as hoped.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WorkerError {
+    /// The TLS settings cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The worker refused.
     #[error("{call} was answered {status}: {message}")]
     Status {
@@ -59,12 +64,30 @@ pub enum WorkerError {
 impl WorkerClient {
     /// A worker whose routes are below `base`: `http://HOST:PORT/api` for the reference's, and
     /// `http://HOST:PORT` for the same without prefix, which is all that PyTrickle 0.1.6 has.
-    pub fn new(base: &Url) -> Self {
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Self {
+    /// `tls` says which https servers are believed.
+    ///
+    /// # Errors
+    /// [`WorkerError::Tls`].
+    pub fn new(base: &Url, tls: &ClientTls) -> Result<Self, WorkerError> {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.build()?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        Ok(Self {
             base: base.clone(),
-            client,
-        }
+            client: Client::builder(TokioExecutor::new()).build(connector),
+        })
+    }
+
+    /// `GET /health`.
+    ///
+    /// # Errors
+    /// [`WorkerError`]; one that is not ready answers 503.
+    pub async fn health(&self) -> Result<Value, WorkerError> {
+        self.call(Method::GET, "/health", None).await
     }
 
     /// `POST /stream/start` with this body.
@@ -120,7 +143,7 @@ impl WorkerClient {
             let body = Limited::new(response.into_body(), MAX_ANSWER)
                 .collect()
                 .await;
-            Ok((
+            Ok::<_, WorkerError>((
                 status,
                 body.map_err(|error| unreachable(&*error))?.to_bytes(),
             ))

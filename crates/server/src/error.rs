@@ -12,6 +12,8 @@ use serde::Serialize;
 use thiserror::Error;
 use trickle_processor::{InitError, ParamsError};
 
+use crate::extend::HookError;
+
 /// A server could not be put together.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -47,6 +49,9 @@ pub enum ServeError {
     /// The model could not be loaded.
     #[error("{0}")]
     Model(Arc<InitError>),
+    /// A hook of the start failed.
+    #[error("a hook of the start failed: {0}")]
+    Hook(HookError),
     /// Sessions were still there when the time for draining was over.
     #[error("{} did not end within {}", list(.sessions), seconds(.within))]
     NotDrained {

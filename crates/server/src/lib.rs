@@ -31,7 +31,9 @@
 //! | `/stream/stop` | POST | stop it; answered when its slot is free |
 //! | `/stream/update`, `/stream/params` | POST | new parameters for the running processor |
 //! | `/stream/status` | GET | sessions, frame counts, latency |
+//! | `/stream/params-schema` | GET | JSON schema of the parameters |
 //! | `/health`, `/livez` | GET | ready; alive |
+//! | `/metrics` | GET | counters and gauges for Prometheus |
 //! | `/version`, `/app-version` | GET | what runs here |
 //! | `/hardware/info`, `/hardware/stats` | GET | GPUs |
 //!
@@ -45,12 +47,19 @@ mod auth;
 mod body;
 pub mod client;
 mod config;
+mod cors;
 mod error;
+mod extend;
+mod metrics;
 mod model_gate;
 mod routes;
 pub mod shutdown;
 mod slots;
+mod worker;
 
 pub use app::{StreamServer, StreamServerBuilder};
 pub use config::HealthStyle;
+pub use cors::CorsOrigins;
 pub use error::{BuildError, ServeError};
+pub use extend::HookError;
+pub use worker::{Refused, Worker};

@@ -18,12 +18,14 @@ use trickle_media::Backends;
 use trickle_processor::{Params, SharedModel};
 use trickle_proto::Client;
 use trickle_session::{
-    Session, SessionConfig, SessionSummary, StartError, UpdateError, WorkerParams,
+    QueueDepth, Session, SessionConfig, SessionStatus, SessionSummary, StartError, UpdateError,
+    WorkerParams,
 };
 
 use crate::api::StartRequest;
 use crate::config::Config;
 use crate::error::ApiError;
+use crate::metrics::totals::Totals;
 
 /// The slots of one worker. Clones share them.
 #[derive(Clone)]
@@ -45,6 +47,19 @@ struct Table {
     /// In order of their starts.
     slots: Vec<Arc<Slot>>,
     last: Option<SessionSummary>,
+    /// What sessions that have ended counted.
+    ended: Totals,
+}
+
+/// What the slots hold, and what their sessions counted, at one moment.
+#[derive(Debug)]
+pub(crate) struct Census {
+    /// Counts of the sessions that live and of those that have ended.
+    pub(crate) totals: Totals,
+    /// The phase of each slot that is taken, one of [`PHASES`].
+    pub(crate) phases: Vec<&'static str>,
+    /// Sessions that live, and what waits in their queues.
+    pub(crate) sessions: Vec<(SessionStatus, [QueueDepth; 4])>,
 }
 
 /// One session's place.
@@ -68,6 +83,32 @@ pub(crate) enum Phase {
     Stopping(Arc<Session>),
     /// It has ended, but its processor has not come back: the slot cannot be used again yet.
     Draining(Arc<Session>),
+}
+
+/// The words for phases.
+pub(crate) const PHASES: [&str; 4] = ["starting", "running", "stopping", "draining"];
+
+impl Phase {
+    /// One of [`PHASES`].
+    pub(crate) fn word(&self) -> &'static str {
+        let [starting, running, stopping, draining] = PHASES;
+        match self {
+            Self::Starting => starting,
+            Self::Running(_) => running,
+            Self::Stopping(_) => stopping,
+            Self::Draining(_) => draining,
+        }
+    }
+
+    /// The session, once there is one.
+    pub(crate) fn session(&self) -> Option<&Arc<Session>> {
+        match self {
+            Self::Starting => None,
+            Self::Running(session) | Self::Stopping(session) | Self::Draining(session) => {
+                Some(session)
+            }
+        }
+    }
 }
 
 impl Slot {
@@ -114,6 +155,7 @@ impl Slots {
                 open: true,
                 slots: Vec::new(),
                 last: None,
+                ended: Totals::default(),
             }),
             tasks: TaskTracker::new(),
             next_name: AtomicU64::new(1),
@@ -138,6 +180,28 @@ impl Slots {
     pub(crate) fn snapshot(&self) -> (Vec<Arc<Slot>>, Option<SessionSummary>) {
         let table = self.0.table();
         (table.slots.clone(), table.last.clone())
+    }
+
+    /// Counts of all sessions so far. They never fall from one call to the next: a session is
+    /// counted in the table or among those that have ended, never in both or neither.
+    pub(crate) fn census(&self) -> Census {
+        let table = self.0.table();
+        let mut census = Census {
+            totals: table.ended.clone(),
+            phases: Vec::new(),
+            sessions: Vec::new(),
+        };
+        for slot in &table.slots {
+            let phase = slot.phase();
+            census.phases.push(phase.word());
+            if let Some(session) = phase.session() {
+                census.totals.add(session);
+                census
+                    .sessions
+                    .push((session.status(), session.queue_depths()));
+            }
+        }
+        census
     }
 
     /// Starts a session and waits until it runs. One with the same id is ended first and gives
@@ -407,10 +471,12 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.inner
-            .table()
-            .slots
-            .retain(|slot| !Arc::ptr_eq(slot, &self.slot));
+        let mut table = self.inner.table();
+        if let Some(session) = self.slot.phase().session() {
+            table.ended.add_ended(session);
+        }
+        table.slots.retain(|slot| !Arc::ptr_eq(slot, &self.slot));
+        drop(table);
         self.slot.gone.cancel();
     }
 }

@@ -22,6 +22,7 @@ mod ingest;
 mod intake;
 mod interleave;
 mod item;
+mod metrics;
 pub mod offline;
 mod output;
 mod pacing;
@@ -40,6 +41,7 @@ mod timeline;
 
 pub use config::{AudioMode, EncodeConfig, OnError, SessionConfig};
 pub use error::{ConfigError, EndReason, StartError, UpdateError};
+pub use metrics::{LATENCY_BOUNDS, LatencyHistogram, LatencyTotals, QueueDepth};
 pub use params::WorkerParams;
 pub use session::Session;
 pub use status::{

@@ -1,6 +1,7 @@
 //! The parameters that the worker itself reads, apart from the processor's.
 
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 use trickle_media::frame::MAX_SIDE;
 use trickle_processor::{Params, ParamsError};
 
@@ -44,6 +45,43 @@ impl WorkerParams {
         "detect_out_resolution",
         "show_loading",
     ];
+
+    /// The JSON schema of each, by name.
+    pub fn schema() -> Map<String, Value> {
+        let side = json!({"type": ["integer", "string"], "minimum": 1, "maximum": MAX_SIDE});
+        let described = |mut schema: Value, text: &str| {
+            schema["description"] = json!(text);
+            schema
+        };
+        let flag = json!({"type": ["boolean", "string"]});
+        let rate = json!({
+            "type": ["number", "string"],
+            "minimum": FRAME_RATES.start(),
+            "maximum": FRAME_RATES.end(),
+        });
+        let schemas = [
+            described(
+                side.clone(),
+                "Columns that frames are scaled and cropped to before they are processed; with \
+                 height",
+            ),
+            described(
+                side,
+                "Rows that frames are scaled and cropped to; with width",
+            ),
+            described(
+                rate,
+                "Frames per second that the processor is given at most; others are dropped",
+            ),
+            described(
+                flag.clone(),
+                "Whether the output has the size of what the processor returns, else of its input",
+            ),
+            described(flag, "Whether viewers see the loading overlay"),
+        ];
+        let names = Self::NAMES.map(str::to_owned);
+        names.into_iter().zip(schemas).collect()
+    }
 
     /// These parameters after `update`, and what of `update` is the processor's. Numbers and flags
     /// may be strings; an absent or null name changes nothing.

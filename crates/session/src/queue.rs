@@ -305,6 +305,13 @@ impl<T: Queued> Queue<T> {
         Some(item)
     }
 
+    /// How many pictures and how many items of sound wait.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let state = self.lock();
+        let [video, audio, ..] = &state.lanes;
+        (video.items.len(), audio.items.len())
+    }
+
     /// Takes no more items; those that are there still come out.
     pub(crate) fn close(&self) {
         self.lock().closed = true;

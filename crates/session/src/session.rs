@@ -23,6 +23,7 @@ use crate::encode::EncodeStage;
 use crate::error::{ConfigError, EndReason, StartError, UpdateError};
 use crate::intake::Intake;
 use crate::item::{Item, Update};
+use crate::metrics::{LatencyTotals, QueueDepth};
 use crate::process::ProcessStage;
 use crate::queue::Push;
 use crate::shared::Shared;
@@ -208,6 +209,16 @@ impl Session {
             processor: snapshot.facts.processor,
             faults: snapshot.faults,
         }
+    }
+
+    /// Latencies since the start, in a form that adds up over sessions.
+    pub fn latency_totals(&self) -> LatencyTotals {
+        self.shared.stats.latency_totals()
+    }
+
+    /// What waits between the stages at this moment.
+    pub fn queue_depths(&self) -> [QueueDepth; 4] {
+        self.shared.queues.depths()
     }
 
     /// Resolves when the session has ended, by itself or by [`stop`](Self::stop), with the

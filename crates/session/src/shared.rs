@@ -9,6 +9,7 @@ use trickle_processor::Params;
 
 use crate::error::EndReason;
 use crate::item::Item;
+use crate::metrics::QueueDepth;
 use crate::queue::{NEWEST_MARKS, Queue, Rule, Rules};
 use crate::stats::Stats;
 
@@ -54,6 +55,26 @@ impl Queues {
             encode: queue(4),
             egress: queue(16),
         }
+    }
+}
+
+impl Queues {
+    /// What waits in each.
+    pub(crate) fn depths(&self) -> [QueueDepth; 4] {
+        let depth = |stage, queue: &Queue<Item>| {
+            let (video, audio) = queue.waiting();
+            QueueDepth {
+                stage,
+                video,
+                audio,
+            }
+        };
+        [
+            depth("decode", &self.decode),
+            depth("process", &self.process),
+            depth("encode", &self.encode),
+            depth("egress", &self.egress),
+        ]
     }
 }
 

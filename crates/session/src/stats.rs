@@ -8,6 +8,7 @@ use trickle_media::backend::Chosen;
 use trickle_media::frame::StageTimes;
 
 use crate::histogram::{Histogram, Rate};
+use crate::metrics::{LatencyHistogram, LatencyTotals};
 use crate::status::{
     AudioStatus, CodecStatus, Dropped, Faults, Fps, FrameCounts, InputStatus, LatencyStatus,
     OutputStatus, ProcessorStatus,
@@ -136,6 +137,7 @@ struct Latencies {
     encode: Histogram,
     publish: Histogram,
     total: Histogram,
+    since_start: LatencyTotals,
 }
 
 /// Counts and measurements, without what belongs to the session's handle.
@@ -187,6 +189,7 @@ impl Stats {
                 encode: Histogram::new(),
                 publish: Histogram::new(),
                 total: Histogram::new(),
+                since_start: LatencyTotals::default(),
             }),
             facts: Mutex::new(Facts::default()),
         }
@@ -207,18 +210,32 @@ impl Stats {
             encode,
             publish,
             total,
+            since_start,
         } = &mut *latency;
-        let record = |histogram: &mut Histogram, from: Option<Instant>, to: Option<Instant>| {
+        let record = |recent: &mut Histogram, all: &mut LatencyHistogram, from, to| {
             if let (Some(from), Some(to)) = (from, to) {
-                histogram.record(to.saturating_duration_since(from), sent);
+                let time = Instant::saturating_duration_since(&to, from);
+                recent.record(time, sent);
+                all.record(time);
             }
         };
-        record(decode, times.received, times.decoded);
-        record(wait, times.decoded, times.process_start);
-        record(process, times.process_start, times.processed);
-        record(encode, times.processed, times.encoded);
-        record(publish, times.encoded, Some(sent));
-        record(total, times.received, Some(sent));
+        let all = since_start;
+        record(decode, &mut all.decode, times.received, times.decoded);
+        record(wait, &mut all.wait, times.decoded, times.process_start);
+        record(
+            process,
+            &mut all.process,
+            times.process_start,
+            times.processed,
+        );
+        record(encode, &mut all.encode, times.processed, times.encoded);
+        record(publish, &mut all.publish, times.encoded, Some(sent));
+        record(total, &mut all.total, times.received, Some(sent));
+    }
+
+    /// Latencies since the start.
+    pub(crate) fn latency_totals(&self) -> LatencyTotals {
+        lock(&self.latency).since_start
     }
 
     /// All of it at `now`.

@@ -117,7 +117,7 @@ async fn stream(
     ui: &Ui,
 ) -> Result<(Published, Value), CliError> {
     let client = channel::client(ClientConfig::default())?;
-    let api = WorkerClient::new(&site.worker_url);
+    let api = WorkerClient::new(&site.worker_url, &client.config().tls).map_err(worker_error)?;
     let body = json!({
         "gateway_request_id": REQUEST_ID,
         "subscribe_url": site.input_url.as_str(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use trickle_media::VideoFrame;
 
 use crate::error::{ParamsError, ProcessorError};
@@ -44,6 +45,21 @@ impl FrameProcessor for Delay {
 
     fn takes_device_frames(&self) -> bool {
         true
+    }
+
+    fn params_schema(&self) -> Option<Value> {
+        Some(json!({
+            "type": "object",
+            "properties": {
+                "ms": {
+                    "description": "Time that every frame is held, in milliseconds; may be a string",
+                    "type": ["number", "string"],
+                    "minimum": 0,
+                    "maximum": LONGEST_MS,
+                    "default": self.time.as_millis() as u64,
+                },
+            },
+        }))
     }
 
     fn update_params(&mut self, params: &Params) -> Result<(), ParamsError> {

@@ -1,6 +1,6 @@
 //! A colour laid over the picture, with parameters that change while the stream runs.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use trickle_media::VideoFrame;
 use trickle_media::frame::ColorMap;
 
@@ -51,6 +51,27 @@ impl FrameProcessor for Tint {
 
     fn takes_device_frames(&self) -> bool {
         true
+    }
+
+    fn params_schema(&self) -> Option<Value> {
+        let [r, g, b] = self.color;
+        Some(json!({
+            "type": "object",
+            "properties": {
+                "color": {
+                    "description": "\"#rrggbb\", or red, green and blue from 0 to 1",
+                    "type": ["string", "array"],
+                    "default": [r, g, b],
+                },
+                "strength": {
+                    "description": "How much of the colour: 0 for none, 1 for nothing else; may be a string",
+                    "type": ["number", "string"],
+                    "minimum": 0,
+                    "maximum": 1,
+                    "default": self.strength,
+                },
+            },
+        }))
     }
 
     fn update_params(&mut self, params: &Params) -> Result<(), ParamsError> {

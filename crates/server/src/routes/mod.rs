@@ -1,16 +1,25 @@
 //! The table of routes; one file per group of handlers.
 
-use axum::Router;
-use axum::middleware::from_fn_with_state;
+use std::any::Any;
+
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{Method, StatusCode, Uri};
+use axum::{Extension, Router};
+use http::{StatusCode, header};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::auth;
 use crate::error::ApiError;
+use crate::metrics;
+use crate::metrics::http_requests::{HttpMetrics, count};
+use crate::worker::Worker;
 
 mod hardware;
 mod health;
+mod schema;
 mod start;
 mod status;
 mod stop;
@@ -23,9 +32,17 @@ pub(crate) fn router(app: &App) -> Router {
     Router::new()
         .nest("/api", routes.clone())
         .merge(routes)
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
         .with_state(app.clone())
+}
+
+/// Everything that is served, with errors in one form, requests counted, and the worker within
+/// reach of handlers.
+pub(crate) fn complete(router: Router, worker: Worker, metrics: &HttpMetrics) -> Router {
+    router
+        .layer(Extension(worker))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(explain))
+        .layer(from_fn_with_state(metrics.clone(), count))
 }
 
 /// Routes that concern sessions, behind the token if there is one.
@@ -37,6 +54,7 @@ fn streams(app: &App) -> Router<App> {
         .route("/stream/update", post(update::update))
         .route("/stream/params", post(update::update))
         .route("/stream/status", get(status::status))
+        .route("/stream/params-schema", get(schema::params_schema))
         .route_layer(from_fn_with_state(app.clone(), auth::require))
 }
 
@@ -45,24 +63,44 @@ fn about() -> Router<App> {
     Router::new()
         .route("/health", get(health::health))
         .route("/livez", get(health::livez))
+        .route("/metrics", get(metrics::metrics))
         .route("/version", get(version::version))
         .route("/app-version", get(version::app_version))
         .route("/hardware/info", get(hardware::info))
         .route("/hardware/stats", get(hardware::stats))
 }
 
-async fn not_found(uri: Uri) -> ApiError {
-    ApiError::new(
-        StatusCode::NOT_FOUND,
-        format!("there is no route {}", uri.path()),
-    )
+/// Gives errors without a content, such as those of axum and of layers, the form of all others.
+async fn explain(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    let status = response.status();
+    let failed = status.is_client_error() || status.is_server_error();
+    if !failed || response.headers().contains_key(header::CONTENT_TYPE) {
+        return response;
+    }
+    let message = match status {
+        StatusCode::NOT_FOUND => format!("there is nothing at {path}"),
+        StatusCode::METHOD_NOT_ALLOWED => format!("{path} does not take {method}"),
+        other => other.canonical_reason().unwrap_or("failed").to_owned(),
+    };
+    let mut explained = ApiError::new(status, message).into_response();
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_LENGTH {
+            explained.headers_mut().append(name, value.clone());
+        }
+    }
+    explained
 }
 
-async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+/// A handler that panics costs its own request only.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    // The panic's own message went to the log; it may hold what callers must not see.
     ApiError::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        format!("{} does not take {method}", uri.path()),
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the worker failed on this request",
     )
+    .into_response()
 }
 
 /// The session that a request's header names (`X-Stream-Id`), as the BYOC orchestrator sends it.

@@ -9,7 +9,7 @@ use trickle_session::{Fps, SessionStatus, SessionSummary};
 
 use super::health::{Condition, Word};
 use crate::app::App;
-use crate::slots::{Phase, Slot};
+use crate::slots::Slot;
 
 /// The worker and its sessions. The keys up to `current_params` are PyTrickle's; where several
 /// sessions run, `fps` and `current_params` are those of the oldest.
@@ -50,16 +50,11 @@ enum Shown {
 
 impl SlotStatus {
     fn of(slot: &Slot) -> Self {
-        let (phase, session) = match slot.phase() {
-            Phase::Starting => ("starting", None),
-            Phase::Running(session) => ("running", Some(session)),
-            Phase::Stopping(session) => ("stopping", Some(session)),
-            Phase::Draining(session) => ("draining", Some(session)),
-        };
+        let phase = slot.phase();
         Self {
-            phase,
+            phase: phase.word(),
             stream_id: slot.stream_id.clone(),
-            session: match session {
+            session: match phase.session() {
                 Some(session) => Shown::Session(Box::new(session.status())),
                 None => Shown::Starting {
                     gateway_request_id: slot.id.clone(),

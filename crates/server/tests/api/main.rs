@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod extend;
 mod loading;
+mod metrics;
 mod routes;
 mod sessions;
 mod support;

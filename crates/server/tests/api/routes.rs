@@ -10,20 +10,22 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use serde_json::json;
-use trickle_processor::builtin::Passthrough;
+use trickle_processor::builtin::{Passthrough, Tint};
 use trickle_server::{BuildError, StreamServer};
 
-const STREAM_ROUTES: [(&str, &str); 6] = [
+pub const STREAM_ROUTES: [(&str, &str); 7] = [
     ("POST", "/stream/start"),
     ("POST", "/live-video-to-video"),
     ("POST", "/stream/stop"),
     ("POST", "/stream/update"),
     ("POST", "/stream/params"),
     ("GET", "/stream/status"),
+    ("GET", "/stream/params-schema"),
 ];
-const OPEN_ROUTES: [&str; 6] = [
+pub const OPEN_ROUTES: [&str; 7] = [
     "/health",
     "/livez",
+    "/metrics",
     "/version",
     "/app-version",
     "/hardware/info",
@@ -253,6 +255,26 @@ async fn status_without_a_session() {
         assert_eq!(status["sessions"], json!([]));
         assert_eq!(status["capacity"], 1);
     }
+}
+
+#[tokio::test]
+async fn parameters_are_described_the_workers_own_among_them() {
+    let router = ready().await;
+    for path in both("/stream/params-schema") {
+        let schema = get(&router, &path).await.ok().clone();
+        assert_eq!(schema["type"], "object");
+        let own = schema["properties"].as_object().unwrap();
+        assert_eq!(own.len(), 5, "{schema}");
+        assert_eq!(own["max_framerate"]["maximum"], 60.0);
+    }
+    let router = StreamServer::builder(Tint::default())
+        .build()
+        .unwrap()
+        .router();
+    let schema = get(&router, "/stream/params-schema").await;
+    let properties = &schema.ok()["properties"];
+    assert_eq!(properties["strength"]["maximum"], 1);
+    assert_eq!(properties["width"]["minimum"], 1);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use trickle_processor::{
     FrameProcessor, Model, Params, ParamsError, ProcessorError, StreamContext, VideoFrame,
 };
-use trickle_proto::{Relay, RelayConfig};
+use trickle_proto::{Client, ClientConfig, PublishOptions, Relay, RelayConfig};
 use trickle_server::{StreamServer, StreamServerBuilder};
 
 use crate::support::{Answer, get, post, post_json, send};
@@ -35,6 +35,11 @@ impl Model for Counting {
     fn open(&self, _: StreamContext) -> Result<Picky, ProcessorError> {
         self.opened.fetch_add(1, Ordering::SeqCst);
         Ok(Picky)
+    }
+
+    /// What the schema forbids never reaches the processor, which knows nothing of `mode`.
+    fn params_schema(&self) -> Option<Value> {
+        Some(json!({"properties": {"mode": {"enum": ["fast", "good"]}}}))
     }
 }
 
@@ -58,20 +63,20 @@ impl FrameProcessor for Picky {
 }
 
 /// A relay with empty channels, and a worker.
-struct Site {
+pub struct Site {
     server: StreamServer,
-    router: Router,
+    pub router: Router,
     relay: Relay,
     base: String,
     opened: Arc<AtomicUsize>,
 }
 
 impl Site {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with(|builder| builder).await
     }
 
-    async fn with(configure: impl FnOnce(StreamServerBuilder) -> StreamServerBuilder) -> Self {
+    pub async fn with(configure: impl FnOnce(StreamServerBuilder) -> StreamServerBuilder) -> Self {
         let model = Counting::default();
         let opened = model.opened.clone();
         let server = configure(StreamServer::builder(model)).build().unwrap();
@@ -88,12 +93,17 @@ impl Site {
 
     /// A start body with this id, on the channels `{id}` and `{id}-out`.
     fn body(&self, id: &str) -> Value {
-        self.relay.create_channel(id, mime()).unwrap();
-        let out = format!("{id}-out");
+        self.body_on(id, id)
+    }
+
+    /// A start body with this id, on the channels `{channel}` and `{channel}-out`.
+    fn body_on(&self, id: &str, channel: &str) -> Value {
+        self.relay.create_channel(channel, mime()).unwrap();
+        let out = format!("{channel}-out");
         self.relay.create_channel(&out, mime()).unwrap();
         json!({
             "gateway_request_id": id,
-            "subscribe_url": format!("{}{id}", self.base),
+            "subscribe_url": format!("{}{channel}", self.base),
             "publish_url": format!("{}{out}", self.base),
             "params": {"strength": 0.5},
         })
@@ -103,7 +113,39 @@ impl Site {
         post_json(&self.router, "/api/stream/start", self.body(id)).await
     }
 
-    async fn stop(&self, body: &'static str) -> Answer {
+    pub async fn start_named(&self, id: &str, channel: &str) -> Answer {
+        let body = self.body_on(id, channel);
+        post_json(&self.router, "/api/stream/start", body).await
+    }
+
+    /// Publishes a clip on a channel as one segment, and ends the channel.
+    pub async fn publish(&self, channel: &str, clip: &str) {
+        let client = Client::new(ClientConfig::default()).unwrap();
+        let url = format!("{}{channel}", self.base).parse().unwrap();
+        let options = PublishOptions::new("video/mp2t");
+        let mut publisher = client.publish(&url, options).await.unwrap();
+        let mut segment = publisher.next_segment().await.unwrap();
+        let bytes = trickle_testkit::clip_bytes(clip);
+        segment.write(bytes.into()).await.unwrap();
+        segment.finish().await.unwrap();
+        publisher.close().await.unwrap();
+    }
+
+    /// The summary of a session that ends by itself.
+    pub async fn ended_by_itself(&self) -> Value {
+        let ended = async {
+            loop {
+                let mut status = self.status().await;
+                if status["active_streams"] == 0 {
+                    return status["last_session"].take();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.unwrap()
+    }
+
+    pub async fn stop(&self, body: &'static str) -> Answer {
         post(&self.router, "/api/stream/stop", body).await
     }
 
@@ -289,6 +331,7 @@ async fn updates_reach_the_processor_and_rejected_ones_change_nothing() {
     for bad in [
         json!({"strength": 2}),
         json!({"strength": []}),
+        json!({"strength": 0, "mode": "bad"}),
         json!({"width": -1, "height": 5}),
     ] {
         let answer = post_json(&site.router, "/api/stream/update", bad).await;
@@ -335,15 +378,9 @@ async fn a_session_whose_input_ends_gives_its_slot_back() {
     let site = Site::new().await;
     site.start("r1").await.ok();
     site.relay.close_channel("r1");
-    let freed = async {
-        while !site.active().await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, freed).await.unwrap();
-    let status = site.status().await;
     // Nothing came before the end.
-    assert_eq!(status["last_session"]["reason"]["reason"], "no_streams");
+    let summary = site.ended_by_itself().await;
+    assert_eq!(summary["reason"]["reason"], "no_streams");
 }
 
 #[tokio::test]

@@ -43,8 +43,25 @@ pub async fn send(router: &Router, request: Request<Body>) -> Answer {
     }
 }
 
+/// A request without a body.
+pub fn empty(request: http::request::Builder) -> Request<Body> {
+    request.body(Body::empty()).unwrap()
+}
+
 pub async fn get(router: &Router, path: &str) -> Answer {
     send(router, Request::get(path).body(Body::empty()).unwrap()).await
+}
+
+/// An answer that is no JSON.
+pub async fn raw(router: &Router, path: &str) -> (http::response::Parts, String) {
+    let response = router
+        .clone()
+        .oneshot(empty(Request::get(path)))
+        .await
+        .unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    (parts, String::from_utf8(bytes.to_vec()).unwrap())
 }
 
 pub async fn post(router: &Router, path: &str, body: impl Into<Body>) -> Answer {

@@ -14,7 +14,6 @@ use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{relay::Relay, tcp, tls::ServerTls};
@@ -25,8 +24,6 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time in which a client must send the head of a request. Also ends idle connections.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time for a TLS handshake.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time between HTTP/2 PINGs, which find half-open peers.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// Time in which a PING must be answered.
@@ -63,14 +60,13 @@ impl Relay {
         tls: ServerTls,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        self.run(listener, Some(TlsAcceptor::from(tls.0)), shutdown)
-            .await
+        self.run(listener, Some(tls), shutdown).await
     }
 
     async fn run(
         &self,
         listener: TcpListener,
-        tls: Option<TlsAcceptor>,
+        tls: Option<ServerTls>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         listener.local_addr()?;
@@ -122,15 +118,14 @@ impl Relay {
         Ok(())
     }
 
-    async fn accept(self, stream: TcpStream, tls: Option<TlsAcceptor>, drain: CancellationToken) {
+    async fn accept(self, stream: TcpStream, tls: Option<ServerTls>, drain: CancellationToken) {
         tcp::set_up(&stream);
         let Some(tls) = tls else {
             return self.connection(stream, drain).await;
         };
-        match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.connection(stream, drain).await,
-            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake"),
-            Err(_) => tracing::debug!("TLS handshake took too long"),
+        match tls.accept(stream).await {
+            Ok(stream) => self.connection(stream, drain).await,
+            Err(error) => tracing::debug!(%error, "TLS handshake"),
         }
     }
 

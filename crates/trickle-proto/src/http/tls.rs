@@ -1,8 +1,9 @@
 //! TLS: the relay's certificate, and which certificates a client believes.
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use rustls::{
@@ -18,9 +19,17 @@ use rustls::{
         pem::{self, PemObject},
     },
 };
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
 
 /// Protocols offered by ALPN, best first.
-const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+const ALPN: [&[u8]; 2] = [b"h2", HTTP1];
+const HTTP1: &[u8] = b"http/1.1";
+/// Time for a handshake with a client.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a message about an untrusted certificate adds.
 const HINT: &str = "; trust this certificate with --trust-certificate FILE \
@@ -45,12 +54,12 @@ pub enum TlsError {
     Rustls(#[from] rustls::Error),
 }
 
-/// A relay's certificate and key.
+/// A server's certificate and key: a relay's or a worker's.
 #[derive(Clone)]
-pub struct ServerTls(pub(super) Arc<ServerConfig>);
+pub struct ServerTls(Arc<ServerConfig>);
 
 impl ServerTls {
-    /// Reads a certificate chain, the relay's own first, and its private key, both PEM.
+    /// Reads a certificate chain, the server's own first, and its private key, both PEM.
     ///
     /// # Errors
     /// [`TlsError`].
@@ -66,6 +75,32 @@ impl ServerTls {
             .with_single_cert(chain, key)?;
         config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
         Ok(Self(Arc::new(config)))
+    }
+
+    /// Offers HTTP/1.1 alone, for a server that speaks no more; else HTTP/2 comes first.
+    #[must_use]
+    pub fn http1(mut self) -> Self {
+        Arc::make_mut(&mut self.0).alpn_protocols = vec![HTTP1.to_vec()];
+        self
+    }
+
+    /// The handshake on a connection that was accepted, within 10 s.
+    ///
+    /// # Errors
+    /// The client's trouble with the certificate, or its silence.
+    pub async fn accept<S>(
+        &self,
+        stream: S,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static + use<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        timeout(
+            HANDSHAKE_TIMEOUT,
+            TlsAcceptor::from(self.0.clone()).accept(stream),
+        )
+        .await
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "TLS handshake took too long"))?
     }
 }
 
@@ -101,8 +136,11 @@ impl ClientTls {
         self
     }
 
-    /// Without ALPN: the connector adds that.
-    pub(super) fn build(&self) -> Result<ClientConfig, TlsError> {
+    /// For another client than trickle's. Without ALPN: the connector adds that.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn build(&self) -> Result<ClientConfig, TlsError> {
         let provider = provider();
         let verifier = Verifier {
             tls: self.clone(),
