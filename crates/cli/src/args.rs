@@ -1,16 +1,21 @@
 //! The command line's grammar: subcommands, global flags and their help.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use trickle_processor::Registry;
 
 use crate::commands::{
-    bench::BenchArgs, conformance::ConformanceArgs, demo::DemoArgs, devices::DevicesArgs,
-    probe::ProbeArgs, process::ProcessArgs, publish::PublishArgs, relay::RelayArgs,
-    serve::ServeArgs, subscribe::SubscribeArgs,
+    bench::BenchArgs, config::ConfigArgs, conformance::ConformanceArgs, demo::DemoArgs,
+    devices::DevicesArgs, health::HealthArgs, init::InitArgs, probe::ProbeArgs,
+    process::ProcessArgs, publish::PublishArgs, relay::RelayArgs, serve::ServeArgs,
+    subscribe::SubscribeArgs,
 };
+use crate::config::file::ConfigFile;
+use crate::config::{self, CONFIGURABLE};
+use crate::error::CliError;
 use crate::logging::LogFormat;
 
 /// Real-time AI video worker for Livepeer: reads a live stream from a trickle channel, runs every
@@ -39,6 +44,16 @@ Exit status: 0 done, 1 failed, 2 wrong arguments, 130 cut short by a second Ctrl
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Messages")]
 pub(crate) struct Global {
+    /// Settings of serve and relay, a TOML file; `trickle config --help` tells more
+    /// [default: trickle.toml, where there is one]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "TRICKLE_CONFIG",
+        global = true,
+        help_heading = "Settings"
+    )]
+    pub(crate) config: Option<PathBuf>,
     /// Log more; twice for everything. RUST_LOG overrides it
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
@@ -60,39 +75,92 @@ pub(crate) struct Global {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     Demo(DemoArgs),
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     Relay(RelayArgs),
+    Health(HealthArgs),
+    Init(InitArgs),
     Publish(PublishArgs),
     Subscribe(SubscribeArgs),
     Process(ProcessArgs),
     Probe(ProbeArgs),
     Devices(DevicesArgs),
+    Config(ConfigArgs),
     Conformance(ConformanceArgs),
     Bench(BenchArgs),
 }
 
-/// Parses arguments; processors are those of `registry`, listed in the help.
+/// The command line, understood, and the configuration file that counted.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) cli: Cli,
+    pub(crate) file: Option<ConfigFile>,
+}
+
+/// A command line that cannot be used, or asks for help.
+#[derive(Debug)]
+pub(crate) enum ArgsError {
+    /// Flags, or help.
+    Clap(clap::Error),
+    /// The configuration file.
+    File(CliError),
+}
+
+impl From<clap::Error> for ArgsError {
+    fn from(error: clap::Error) -> Self {
+        Self::Clap(error)
+    }
+}
+
+impl From<CliError> for ArgsError {
+    fn from(error: CliError) -> Self {
+        Self::File(error)
+    }
+}
+
+/// Parses arguments, with the configuration file where the command takes one; processors are
+/// those of `registry`, listed in the help.
 pub(crate) fn parse(
     registry: &Registry,
     arguments: impl IntoIterator<Item = OsString>,
-) -> Result<Cli, clap::Error> {
-    Cli::from_arg_matches(&command(registry).try_get_matches_from(arguments)?)
+) -> Result<Parsed, ArgsError> {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    // Once to learn which file counts, and once with it.
+    let mut matches = command(registry, None)?.try_get_matches_from(&arguments)?;
+    let takes_file = matches
+        .subcommand_name()
+        .is_some_and(|name| CONFIGURABLE.contains(&name) || name == "config");
+    let mut file = None;
+    if takes_file {
+        let named = matches.get_one::<PathBuf>("config");
+        file = ConfigFile::find(named.map(PathBuf::as_path))?;
+        matches = command(registry, file.as_ref())?.try_get_matches_from(&arguments)?;
+    }
+    let cli = Cli::from_arg_matches(&matches)?;
+    Ok(Parsed { cli, file })
 }
 
-fn command(registry: &Registry) -> clap::Command {
+/// The grammar, with the file's settings as defaults.
+pub(crate) fn command(
+    registry: &Registry,
+    file: Option<&ConfigFile>,
+) -> Result<clap::Command, CliError> {
+    let command = config::with_switches(plain(registry));
+    match file {
+        Some(file) => config::with_file(command, file),
+        None => Ok(command),
+    }
+}
+
+fn plain(registry: &Registry) -> clap::Command {
     let names: Vec<PossibleValue> = registry
         .list()
         .map(|(name, summary)| PossibleValue::new(name.to_owned()).help(summary.to_owned()))
         .collect();
     Cli::command().mut_subcommands(|subcommand| {
-        let takes_processor = subcommand
-            .get_arguments()
-            .any(|argument| argument.get_id() == "processor");
-        if !takes_processor {
-            return subcommand;
-        }
-        let names = names.clone();
-        subcommand.mut_arg("processor", |argument| argument.value_parser(names))
+        subcommand.mut_args(|flag| match flag.get_id() == "processor" {
+            true => flag.value_parser(names.clone()),
+            false => flag,
+        })
     })
 }
 

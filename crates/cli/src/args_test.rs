@@ -3,17 +3,23 @@
 use super::*;
 
 fn parse_line(line: &str) -> Result<Cli, clap::Error> {
-    parse(&Registry::default(), line.split(' ').map(OsString::from))
+    let arguments = line.split(' ').map(OsString::from);
+    match parse(&Registry::default(), arguments) {
+        Ok(parsed) => Ok(parsed.cli),
+        Err(ArgsError::Clap(error)) => Err(error),
+        Err(ArgsError::File(error)) => panic!("{error}"),
+    }
 }
 
 #[test]
 fn the_grammar_is_sound() {
-    command(&Registry::default()).debug_assert();
+    command(&Registry::default(), None).unwrap().debug_assert();
 }
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for subcommand in command(&Registry::default()).get_subcommands_mut() {
+    let mut command = command(&Registry::default(), None).unwrap();
+    for subcommand in command.get_subcommands_mut() {
         let name = subcommand.get_name().to_owned();
         let help = subcommand.render_long_help().to_string();
         assert!(help.contains("Example"), "{name}:\n{help}");

@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM: the first asks a command to finish what it has begun, the second ends it.
 
 use tokio_util::sync::CancellationToken;
-use trickle_server::shutdown;
+use trickle_server::shutdown::Signals;
 
 use crate::ui::Ui;
 
@@ -12,12 +12,13 @@ const CUT_SHORT: i32 = 130;
 pub(crate) fn token(ui: &Ui) -> CancellationToken {
     let token = CancellationToken::new();
     let (cancelled, ui) = (token.clone(), ui.clone());
+    let mut signals = Signals::new();
     // Ends with the runtime, which is the command's own.
     tokio::spawn(async move {
-        shutdown::signal().await;
+        signals.next().await;
         ui.say("stopping; once more to stop at once");
         cancelled.cancel();
-        shutdown::signal().await;
+        signals.next().await;
         std::process::exit(CUT_SHORT);
     });
     token

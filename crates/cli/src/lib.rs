@@ -21,14 +21,17 @@
 mod args;
 mod channel;
 mod commands;
+mod config;
 mod demo;
 mod error;
+mod init;
 mod input;
 mod interrupt;
 mod logging;
 mod net;
 mod output;
 mod settings;
+mod tls;
 mod ui;
 
 use std::process::ExitCode;
@@ -37,6 +40,8 @@ use std::time::Duration;
 use tokio::runtime;
 use trickle_processor::Registry;
 
+use crate::args::{ArgsError, Parsed};
+use crate::config::file::ConfigFile;
 use crate::error::CliError;
 use crate::ui::Ui;
 
@@ -47,17 +52,21 @@ const LEAVE: Duration = Duration::from_millis(100);
 /// the command did what it was asked for, 1 when it failed, 2 for wrong arguments, 130 when a
 /// second signal cut it short.
 pub fn run(registry: Registry) -> ExitCode {
-    let cli = match args::parse(&registry, std::env::args_os()) {
-        Ok(cli) => cli,
-        Err(error) => {
+    let Parsed { cli, file } = match args::parse(&registry, std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(ArgsError::Clap(error)) => {
             // Help and version come this way too, and go to stdout.
             drop(error.print());
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::USAGE));
         }
+        Err(ArgsError::File(error)) => {
+            Ui::new(false).report(&error);
+            return error.exit_code();
+        }
     };
     let ui = Ui::new(cli.global.quiet);
     logging::init(&cli.global, &cli.command, &ui);
-    match execute(cli.command, registry, &ui) {
+    match execute(cli.command, registry, file, &ui) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui.report(&error);
@@ -66,12 +75,17 @@ pub fn run(registry: Registry) -> ExitCode {
     }
 }
 
-fn execute(command: args::Command, registry: Registry, ui: &Ui) -> Result<(), CliError> {
+fn execute(
+    command: args::Command,
+    registry: Registry,
+    file: Option<ConfigFile>,
+    ui: &Ui,
+) -> Result<(), CliError> {
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::new(format!("cannot start the async runtime: {error}")))?;
-    let result = runtime.block_on(commands::run(command, &registry, ui));
+    let result = runtime.block_on(commands::run(command, &registry, file.as_ref(), ui));
     runtime.shutdown_timeout(LEAVE);
     result
 }

@@ -34,6 +34,7 @@ pub(crate) fn addr(listener: &TcpListener) -> Result<SocketAddr, CliError> {
 }
 
 /// The URL of a server on `listener`, for a person to copy.
-pub(crate) fn url(listener: &TcpListener) -> Result<String, CliError> {
-    Ok(format!("http://{}", addr(listener)?))
+pub(crate) fn url(listener: &TcpListener, tls: bool) -> Result<String, CliError> {
+    let scheme = if tls { "https" } else { "http" };
+    Ok(format!("{scheme}://{}", addr(listener)?))
 }

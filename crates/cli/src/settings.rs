@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use trickle_gpu::Choice;
 use trickle_media::Backends;
-use trickle_processor::{Params, Registry, SharedModel};
+use trickle_processor::{Params, Registry, SharedModel, checked};
 use trickle_session::{AudioMode, EncodeConfig, OnError};
 
 use crate::error::CliError;
@@ -25,9 +25,10 @@ pub(crate) struct ProcessorFlags {
 
 impl ProcessorFlags {
     pub(crate) fn model(&self, registry: &Registry) -> Result<SharedModel, CliError> {
-        registry
+        let model = registry
             .get(&self.processor)
-            .map_err(|error| CliError::usage(error.to_string()))
+            .map_err(|error| CliError::usage(error.to_string()))?;
+        checked(model).map_err(|error| CliError::new(error.to_string()))
     }
 }
 

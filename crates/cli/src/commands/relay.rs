@@ -1,13 +1,12 @@
 //! `trickle relay`: the server that channels live on.
 
-use std::path::PathBuf;
-
 use clap::Args;
-use trickle_proto::{Access, Relay, RelayConfig, ServerTls, Token};
+use trickle_proto::{Access, Relay, RelayConfig, Token};
 
 use crate::error::CliError;
+use crate::tls::TlsFlags;
 use crate::ui::Ui;
-use crate::{channel, input, interrupt, net, output};
+use crate::{channel, interrupt, net, output};
 
 /// Run a relay: keep the last segments of each channel for those who read them
 #[derive(Args, Debug)]
@@ -32,22 +31,6 @@ pub(crate) struct RelayArgs {
         default_value = "/"
     )]
     base_path: String,
-    /// Certificate chain for https, a PEM file
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "TRICKLE_TLS_CERTIFICATE",
-        requires = "tls_key"
-    )]
-    tls_certificate: Option<PathBuf>,
-    /// Private key of the certificate, a PEM file
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "TRICKLE_TLS_KEY",
-        requires = "tls_certificate"
-    )]
-    tls_key: Option<PathBuf>,
     /// Publishing wants `Authorization: Bearer TOKEN`; may be given more than once
     #[arg(
         long,
@@ -64,6 +47,8 @@ pub(crate) struct RelayArgs {
         hide_env_values = true
     )]
     subscribe_token: Vec<String>,
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
 const EXAMPLES: &str = "\
@@ -83,12 +68,11 @@ pub(crate) async fn run(args: RelayArgs, ui: &Ui) -> Result<(), CliError> {
         },
         ..RelayConfig::default()
     });
-    let tls = tls(&args)?;
+    let tls = args.tls.read()?;
     let stop = interrupt::token(ui);
     let listener = net::listen(&args.addr).await?;
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let addr = net::addr(&listener)?;
-    output::line(&format!("{scheme}://{addr}{}", relay.base_path()))?;
+    let url = net::url(&listener, tls.is_some())?;
+    output::line(&format!("{url}{}", relay.base_path()))?;
     let served = match tls {
         Some(tls) => relay.serve_tls(listener, tls, stop.cancelled_owned()).await,
         None => relay.serve(listener, stop.cancelled_owned()).await,
@@ -98,16 +82,4 @@ pub(crate) async fn run(args: RelayArgs, ui: &Ui) -> Result<(), CliError> {
 
 fn tokens(texts: &[String]) -> Result<Vec<Token>, CliError> {
     texts.iter().map(|text| channel::token(text)).collect()
-}
-
-fn tls(args: &RelayArgs) -> Result<Option<ServerTls>, CliError> {
-    let (Some(certificate), Some(key)) = (&args.tls_certificate, &args.tls_key) else {
-        return Ok(None);
-    };
-    ServerTls::from_pem(&input::bytes(certificate)?, &input::bytes(key)?)
-        .map(Some)
-        .map_err(|error| {
-            let files = format!("cannot use {} and {}", certificate.display(), key.display());
-            CliError::caused(files, &error)
-        })
 }

@@ -1,15 +1,17 @@
 //! `trickle serve`: the worker.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use trickle_gpu::NvidiaHardware;
 use trickle_processor::Registry;
-use trickle_server::{HealthStyle, StreamServer};
+use trickle_server::{CorsOrigins, HealthStyle, StreamServer};
 
 use crate::channel::ConnectFlags;
 use crate::error::CliError;
 use crate::settings::{BackendFlags, EncodeFlags, ProcessorFlags, duration};
+use crate::tls::TlsFlags;
 use crate::ui::Ui;
 use crate::{interrupt, net, output};
 
@@ -25,6 +27,9 @@ pub(crate) struct ServeArgs {
         default_value = "0.0.0.0:8000"
     )]
     addr: String,
+    /// Streams that may run at once
+    #[arg(long, value_name = "N", env = "TRICKLE_CAPACITY", default_value = "1")]
+    capacity: NonZeroUsize,
     #[command(flatten)]
     processor: ProcessorFlags,
     #[command(flatten)]
@@ -43,6 +48,17 @@ pub(crate) struct ServeArgs {
         hide_env_values = true
     )]
     auth_token: Option<String>,
+    /// Pages of this origin may call the worker from a browser; * for all, may be given more
+    /// than once
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        env = "TRICKLE_CORS_ORIGIN",
+        value_delimiter = ','
+    )]
+    cors_origin: Vec<String>,
+    #[command(flatten)]
+    tls: TlsFlags,
     /// How /health answers: standard (200 or 503) or pytrickle (its word in `status`, always 200)
     #[arg(
         long,
@@ -96,6 +112,7 @@ Examples:
   trickle serve --processor grayscale
   trickle serve --addr 127.0.0.1:0 --bitrate 2M --gop 1s
   trickle serve --backend cuda:1 --encode-backend cpu
+  trickle serve --capacity 4 --auth-token secret --tls-certificate cert.pem --tls-key key.pem
 
   curl -X POST http://127.0.0.1:8000/api/stream/start -d '{
     \"gateway_request_id\": \"demo\",
@@ -113,6 +130,7 @@ pub(crate) async fn run(args: ServeArgs, registry: &Registry, ui: &Ui) -> Result
         .backends(args.backends.open().await?)
         .hardware(NvidiaHardware)
         .client(args.connect.client()?)
+        .capacity(args.capacity)
         .encode(args.encode.resolve()?)
         .audio(args.encode.audio)
         .on_error(args.encode.on_error)
@@ -128,12 +146,23 @@ pub(crate) async fn run(args: ServeArgs, registry: &Registry, ui: &Ui) -> Result
     if let Some(token) = args.auth_token {
         builder = builder.auth_token(token);
     }
+    if !args.cors_origin.is_empty() {
+        let origins = args.cors_origin.iter().map(String::as_str);
+        let origins = CorsOrigins::parse(origins)
+            .map_err(|error| CliError::usage(format!("--cors-origin: {error}")))?;
+        builder = builder.cors(origins);
+    }
+    let tls = args.tls.read()?;
+    let https = tls.is_some();
+    if let Some(tls) = tls {
+        builder = builder.tls(tls);
+    }
     let server = builder
         .build()
         .map_err(|error| CliError::usage(error.to_string()))?;
     let stop = interrupt::token(ui);
     let listener = net::listen(&args.addr).await?;
-    output::line(&net::url(&listener)?)?;
+    output::line(&net::url(&listener, https)?)?;
     server
         .serve_with_shutdown(listener, stop.cancelled_owned())
         .await

@@ -76,6 +76,6 @@ impl Site {
 
 async fn listen() -> Result<(TcpListener, String), CliError> {
     let listener = net::listen(ANY_PORT).await?;
-    let url = net::url(&listener)?;
+    let url = net::url(&listener, false)?;
     Ok((listener, url))
 }

@@ -56,7 +56,12 @@ fn a_worker_prints_its_url_answers_and_ends_on_sigterm() {
         version.contains("\"model_id\":\"custom-processor\""),
         "{version}"
     );
+    let addr = url.trim_start_matches("http://");
+    // The model is loaded in the background.
+    while !run(&["health", "--addr", addr]).status.success() {}
+    assert!(succeed(&["health", "--addr", addr]).contains("\"ok\""));
     assert!(worker.terminate().success());
+    assert!(fail(1, &["health", "--addr", addr]).contains(addr));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 
 use serde_json::Value;
 
@@ -68,16 +68,19 @@ pub struct Background(Child);
 impl Background {
     /// A server, and the URL that it prints once it listens.
     pub fn server(arguments: &[&str]) -> (Self, String) {
-        let mut child = trickle(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = trickle(arguments);
+        command.stderr(Stdio::null());
+        Self::spawn(command)
+    }
+
+    /// A server whose other streams are the caller's choice.
+    pub fn spawn(mut command: Command) -> (Self, String) {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let stdout = child.stdout.take().unwrap();
         BufReader::new(stdout).read_line(&mut line).unwrap();
         let url = line.trim_end().to_owned();
-        assert!(url.starts_with("http://"), "{url:?}");
+        assert!(url.starts_with("http"), "{url:?}");
         (Self(child), url)
     }
 
@@ -86,12 +89,22 @@ impl Background {
         Self(command.stderr(Stdio::null()).spawn().unwrap())
     }
 
-    /// Sends SIGTERM and waits for the end.
-    pub fn terminate(mut self) -> ExitStatus {
-        let id = self.0.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    /// What it says on stderr, if that was to be piped.
+    pub fn stderr(&mut self) -> ChildStderr {
+        self.0.stderr.take().unwrap()
+    }
+
+    /// Sends a signal, by its short name.
+    pub fn signal(&self, name: &str) {
+        let (flag, id) = (format!("-{name}"), self.0.id().to_string());
+        let sent = Command::new("kill").args([flag, id]).status().unwrap();
         assert!(sent.success());
-        self.0.wait().unwrap()
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub fn terminate(self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
     }
 
     pub fn wait(mut self) -> ExitStatus {

@@ -182,7 +182,7 @@ struct OwnRelay {
 impl OwnRelay {
     async fn open() -> Result<Self, CliError> {
         let listener = net::listen("127.0.0.1:0").await?;
-        let url = own_url(&net::url(&listener)?)?;
+        let url = own_url(&net::url(&listener, false)?)?;
         let relay = Relay::new(RelayConfig {
             autocreate: true,
             ..RelayConfig::default()
