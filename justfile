@@ -39,6 +39,18 @@ fuzz TARGET SECONDS='60':
 deny:
     cargo deny --locked check
 
+# build and test a project of every template of `trickle init`, against this checkout
+init-check:
+    crates/cli/templates/check
+
+# throw requests at a worker and check the answers against its OpenAPI description (needs Python)
+api-check *ARGS:
+    crates/server/api-check {{ARGS}}
+
+# lint what lies in deploy/ (needs Python; uses kubectl and systemd-analyze where installed)
+deploy-check:
+    deploy/check
+
 # everything that CI runs
 ci:
     .ci/run
