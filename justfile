@@ -31,6 +31,15 @@ bench *ARGS:
 ptx *ARGS:
     python3 crates/gpu/src/kernels/build.py {{ARGS}}
 
+# tensors to NumPy and back by DLPack (NumPy comes from PyPI into target/)
+dlpack-check:
+    ./run cargo build --locked --package trickle-media --example dlpack_capsule
+    python3 crates/media/examples/dlpack_check.py
+
+# NVIDIA's own parser on the CPU, beside ours (not free: skipped where it is not installed)
+check-nvparser:
+    tools/check-nvparser
+
 # fuzz one target for some seconds (needs cargo-fuzz and a nightly toolchain): `just fuzz ts_demux 60`
 fuzz TARGET SECONDS='60':
     cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}

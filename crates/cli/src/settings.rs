@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use trickle_gpu::Choice;
-use trickle_media::Backends;
+use trickle_media::coder::RateControl;
+use trickle_media::{Backends, Codec};
 use trickle_processor::{Params, Registry, SharedModel, checked};
 use trickle_session::{AudioMode, EncodeConfig, OnError};
 
@@ -36,6 +37,25 @@ impl ProcessorFlags {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Encoding")]
 pub(crate) struct EncodeFlags {
+    /// Coding format of the video; hevc needs a GPU that encodes it
+    #[arg(
+        long,
+        value_enum,
+        value_name = "CODEC",
+        env = "TRICKLE_VIDEO_CODEC",
+        default_value = "h264"
+    )]
+    video_codec: VideoCodec,
+    /// How strictly the bit rate is kept, by a GPU's encoder: constant (within two frames) or
+    /// variable (on average)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "MODE",
+        env = "TRICKLE_RATE_CONTROL",
+        default_value = "constant"
+    )]
+    rate_control: RateMode,
     /// Video bit rate, in bits per second: 2500000, 2500k or 2.5M [default: by size and rate]
     #[arg(long, value_name = "RATE", env = "TRICKLE_BITRATE", value_parser = bitrate)]
     bitrate: Option<u32>,
@@ -64,10 +84,30 @@ pub(crate) struct EncodeFlags {
     pub(crate) on_error: OnError,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum VideoCodec {
+    H264,
+    Hevc,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RateMode {
+    Constant,
+    Variable,
+}
+
 impl EncodeFlags {
     pub(crate) fn resolve(&self) -> Result<EncodeConfig, CliError> {
         let config = EncodeConfig {
+            codec: match self.video_codec {
+                VideoCodec::H264 => Codec::H264,
+                VideoCodec::Hevc => Codec::Hevc,
+            },
             bitrate: self.bitrate,
+            rate_control: match self.rate_control {
+                RateMode::Constant => RateControl::Constant,
+                RateMode::Variable => RateControl::Variable,
+            },
             gop: self.gop,
             threads: self.encode_threads,
         };

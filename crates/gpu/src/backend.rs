@@ -1,10 +1,10 @@
 //! A CUDA device as a [`Backend`].
 
+use trickle_media::Unsupported;
 use trickle_media::backend::{Backend, BackendDescription};
 use trickle_media::coder::{VideoDecoder, VideoEncoder, VideoEncoderSettings};
 use trickle_media::frame::FramePool;
 use trickle_media::stream::VideoParams;
-use trickle_media::{Codec, Unsupported};
 
 use crate::device::Gpu;
 use crate::error::GpuError;
@@ -67,7 +67,7 @@ impl Backend for CudaBackend {
         BackendDescription {
             name: self.name().to_owned(),
             decoder: describe("NVDEC", &self.report.decode),
-            encoder: describe("NVENC", &encode_h264(&self.report.encode)),
+            encoder: describe("NVENC", &self.report.encode),
             warnings: self
                 .gpu
                 .poison()
@@ -93,11 +93,12 @@ impl Backend for CudaBackend {
     }
 
     fn open_encoder(&self, settings: &VideoEncoderSettings) -> Result<VideoEncoder, Unsupported> {
-        let unsupported = |reason: String| Unsupported::new(Codec::H264, reason);
-        if let Some(reason) = refuse_encoding(&self.report.encode, settings) {
-            return Err(unsupported(reason));
-        }
-        NvEncoder::open(&self.gpu, settings)
+        let unsupported = |reason: String| Unsupported::new(settings.codec, reason);
+        let caps = match usable(&self.report.encode, settings) {
+            Ok(caps) => caps,
+            Err(reason) => return Err(unsupported(reason)),
+        };
+        NvEncoder::open(&self.gpu, settings, (caps.max_width, caps.max_height))
             .map(|encoder| Box::new(encoder) as VideoEncoder)
             .map_err(|error| match &error {
                 // What the limit on consumer cards looks like.
@@ -109,28 +110,27 @@ impl Backend for CudaBackend {
     }
 }
 
-/// What of a device's encoding is used: settings name no codec but H.264.
-fn encode_h264(encode: &Coding) -> Coding {
-    let mut encode = encode.clone();
-    encode.codecs.retain(|caps| caps.codec == Codec::H264);
-    encode
-}
-
-/// Why the device cannot encode with such settings, if it cannot.
-fn refuse_encoding(encode: &Coding, settings: &VideoEncoderSettings) -> Option<String> {
-    let caps = encode.codecs.iter().find(|caps| caps.codec == Codec::H264);
+/// What the device encodes of the settings' codec; else why it cannot encode with them.
+fn usable<'a>(
+    encode: &'a Coding,
+    settings: &VideoEncoderSettings,
+) -> Result<&'a CodecCaps, String> {
+    let caps = encode
+        .codecs
+        .iter()
+        .find(|caps| caps.codec == settings.codec);
     let Some(caps) = caps else {
         let reason = encode.reason.clone();
-        return Some(reason.unwrap_or_else(|| "the device does not encode it".to_owned()));
+        return Err(reason.unwrap_or_else(|| "the device does not encode it".to_owned()));
     };
     let (width, height) = (settings.width, settings.height);
     if width % 2 != 0 || height % 2 != 0 {
-        Some(format!("{width}×{height} has an odd side"))
-    } else if settings.bitrate == 0 {
-        Some("the bit rate is 0 bit/s".to_owned())
-    } else {
-        outside(caps, width, height, "encodes")
+        return Err(format!("{width}×{height} has an odd side"));
     }
+    if settings.bitrate == 0 {
+        return Err("the bit rate is 0 bit/s".to_owned());
+    }
+    outside(caps, width, height, "encodes").map_or(Ok(caps), Err)
 }
 
 /// Why a size is too small or too large, if it is.
@@ -152,6 +152,10 @@ fn refuse(decode: &Coding, params: &VideoParams) -> Option<String> {
         let reason = decode.reason.clone();
         return Some(reason.unwrap_or_else(|| "the device does not decode it".to_owned()));
     };
+    // Of HEVC nothing is known before its first headers: the decoder says then.
+    if params.width == 0 {
+        return None;
+    }
     if params.bit_depth != 8 {
         Some(format!(
             "{} bits per sample; 8 are supported",

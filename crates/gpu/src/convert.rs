@@ -70,6 +70,20 @@ impl Stream {
         })
     }
 
+    /// The same picture in memory of its own.
+    fn copy_of(&self, image: &CudaImage) -> Result<CudaImage, GpuError> {
+        let (width, height) = (image.width(), image.height());
+        let rows = match image.layout() {
+            Layout::Nv12 { .. } => image.chroma_row() + height.div_ceil(2),
+            Layout::Tensor { .. } => height,
+        };
+        self.produce(image.layout(), width, height, |copy| {
+            let from = image.rows(0);
+            let pitch = from.pitch;
+            self.read(image, || self.copy(from, copy.rows(0), pitch, rows))
+        })
+    }
+
     /// Writes NV12 of `image`, which is of either kind and of the same size, into `into`, which
     /// is NV12.
     pub(crate) fn copy_to(
@@ -179,6 +193,9 @@ impl Stream {
         }
         if x >= image.width() || y >= image.height() {
             return Ok(image);
+        }
+        if image.is_foreign() {
+            image = self.copy_of(&image)?;
         }
         let uploaded = self.upload_rows(pixels, width, height)?;
         let _entered = self.shared().enter()?;

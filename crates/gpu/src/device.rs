@@ -1,8 +1,9 @@
 //! An opened device: its context, its kernels and the memory that goes round.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_void};
 use std::fmt;
 use std::ptr;
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::context::{Context, Device, Entered};
@@ -11,6 +12,7 @@ use crate::error::GpuError;
 use crate::kernels::{Call, Module};
 use crate::pool::Idle;
 use crate::stream::Stream;
+use crate::worker::{Job, Worker};
 
 /// A CUDA device that frames can live on. Clones share it.
 ///
@@ -24,10 +26,13 @@ pub struct Gpu {
 /// What streams, images and buffers of one device share.
 pub(crate) struct Shared {
     name: String,
+    index: i32,
     functions: Vec<Function>,
     modules: Vec<CuModule>,
     idle: Mutex<Idle>,
     poison: OnceLock<String>,
+    /// From the first time that memory is shared with another library.
+    worker: Mutex<Option<Worker>>,
     /// Last, so that everything in it has gone before.
     context: Context,
 }
@@ -49,13 +54,16 @@ impl Gpu {
     /// # Errors
     /// [`GpuError`] where there is no driver, no such device, or it does not take the kernels.
     pub fn open(index: u32) -> Result<Self, GpuError> {
-        let device = Device::get(index.try_into().unwrap_or(i32::MAX))?;
+        let number = index.try_into().unwrap_or(i32::MAX);
+        let device = Device::get(number)?;
         let mut shared = Shared {
             name: format!("cuda:{index}"),
+            index: number,
             functions: Vec::new(),
             modules: Vec::new(),
             idle: Mutex::default(),
             poison: OnceLock::new(),
+            worker: Mutex::new(None),
             context: Context::retain(device)?,
         };
         shared.load_kernels()?;
@@ -77,6 +85,28 @@ impl Gpu {
         Stream::new(&self.shared)
     }
 
+    /// A stream of another library in this process, to order work with that library's. It is not
+    /// destroyed with the last handle on it.
+    ///
+    /// # Safety
+    /// `handle` is a `CUstream` of the device's primary context (null is the default stream), and
+    /// stays one as long as the stream and images made in it.
+    pub unsafe fn adopt_stream(&self, handle: *mut c_void) -> Stream {
+        Stream::adopt(&self.shared, handle)
+    }
+
+    /// Blocks until all memory that other libraries have let go of is back, or theirs given back.
+    pub fn settle(&self) {
+        let (done, answer) = mpsc::channel();
+        let jobs = self.shared.worker().as_ref().and_then(Worker::jobs);
+        if let Some(jobs) = jobs
+            && jobs.send(Job::Answer(done)).is_ok()
+        {
+            // An error means that the thread has ended, and nothing is left.
+            let _ = answer.recv();
+        }
+    }
+
     /// The error that made the device unusable for the rest of the process, if one has.
     pub fn poison(&self) -> Option<&str> {
         self.shared.poison.get().map(String::as_str)
@@ -92,6 +122,36 @@ impl fmt::Debug for Gpu {
 impl Shared {
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// CUDA's number of it.
+    pub(crate) fn index(&self) -> i32 {
+        self.index
+    }
+
+    fn worker(&self) -> MutexGuard<'_, Option<Worker>> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where memory goes that other libraries let go of.
+    pub(crate) fn jobs(&self) -> Result<Sender<Job>, GpuError> {
+        let mut worker = self.worker();
+        let started = match worker.take() {
+            Some(started) => started,
+            None => Worker::start()?,
+        };
+        let jobs = started.jobs();
+        *worker = Some(started);
+        jobs.ok_or_else(|| GpuError::Thread("it has ended".to_owned()))
+    }
+
+    /// Blocks until the device has done everything that the context's streams have now.
+    pub(crate) fn synchronize(&self) -> Result<(), GpuError> {
+        let _entered = self.enter()?;
+        // SAFETY: takes nothing; the context is current.
+        self.check("cuCtxSynchronize", unsafe {
+            (self.cuda().ctx_synchronize)()
+        })
     }
 
     pub(crate) fn cuda(&self) -> &'static Cuda {
@@ -178,7 +238,8 @@ fn function(cuda: &Cuda, module: CuModule, name: &CStr) -> Result<Function, GpuE
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // No stream, image or buffer is left: each holds the device.
+        // No stream, image or buffer is left: each holds the device. Nor is a job.
+        drop(self.worker().take());
         if self.is_poisoned() {
             return;
         }

@@ -148,6 +148,7 @@ library! {
     "cuDevicePrimaryCtxRelease_v2" primary_ctx_release(CuDevice) -> CuResult;
     "cuCtxPushCurrent_v2" ctx_push_current(CuContext) -> CuResult;
     "cuCtxPopCurrent_v2" ctx_pop_current(*mut CuContext) -> CuResult;
+    "cuCtxSynchronize" ctx_synchronize() -> CuResult;
     "cuModuleLoadData" module_load_data(*mut CuModule, *const c_void) -> CuResult;
     "cuModuleUnload" module_unload(CuModule) -> CuResult;
     "cuModuleGetFunction" module_get_function(*mut CuFunction, CuModule, *const c_char) -> CuResult;

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 use trickle_media::FrameError;
+use trickle_media::frame::dlpack::DlpackError;
 
 use crate::kernels::CallError;
 
@@ -68,6 +69,12 @@ pub enum GpuError {
         /// Kind it got.
         got: String,
     },
+    /// A tensor of another library that is no picture for this device.
+    #[error(transparent)]
+    Dlpack(#[from] DlpackError),
+    /// The operating system gave no thread.
+    #[error("no thread for device memory that comes back: {0}")]
+    Thread(String),
     /// A size that no frame has.
     #[error(transparent)]
     Frame(#[from] FrameError),

@@ -3,18 +3,22 @@
 use std::any::Any;
 use std::fmt;
 use std::ptr;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use trickle_media::frame::dlpack::ManagedTensor;
 use trickle_media::frame::{
     ColorMap, DeviceImage, FramePool, HostImage, MAX_SIDE, PixelFormat, PlanarImage, Tensor,
 };
 use trickle_media::{ColorDescription, FrameError, VideoFrame};
 
+use crate::device::Shared;
 use crate::dl::{CuStream, MemoryType, Side};
 use crate::error::GpuError;
 use crate::kernels::{Nv12View, TensorView};
 use crate::pool::{Buffer, Event};
 use crate::stream::Stream;
+use crate::worker::Job;
 
 /// What the memory of a [`CudaImage`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +40,8 @@ pub enum Layout {
 const PITCH: usize = 256;
 
 impl Layout {
-    pub(crate) fn nv12(width: usize) -> Self {
+    /// NV12 with rows as the encoder and the texture units like them.
+    pub fn nv12(width: usize) -> Self {
         Self::Nv12 {
             pitch: width.next_multiple_of(2).next_multiple_of(PITCH),
         }
@@ -96,6 +101,38 @@ impl CudaImage {
             buffer: Buffer::take(stream.shared(), bytes, stream.handle())?,
             stream: stream.clone(),
         })
+    }
+
+    /// Another library's memory as a picture, ready when the stream has done what it has to do
+    /// now. The context is current.
+    pub(crate) fn foreign(
+        layout: Layout,
+        width: usize,
+        height: usize,
+        tensor: ManagedTensor,
+        jobs: Sender<Job>,
+        stream: &Stream,
+    ) -> Result<Self, GpuError> {
+        let mut image = Self {
+            layout,
+            width,
+            height,
+            ready: None,
+            readers: Mutex::default(),
+            buffer: Buffer::foreign(stream.shared(), tensor, jobs),
+            stream: stream.clone(),
+        };
+        image.finish(stream)?;
+        Ok(image)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.buffer.shared()
+    }
+
+    /// Whether the memory is another library's, which is not to be written.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.buffer.is_foreign()
     }
 
     /// The picture is ready when the stream has done what it has to do now.

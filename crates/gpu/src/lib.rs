@@ -10,11 +10,14 @@
 //!   its memory: uploads, conversion, resizing and overlays stay on the device, and only
 //!   [`VideoFrame::to_host`](trickle_media::VideoFrame::to_host) comes back from it;
 //! - [`CudaBackend`] decodes H.264 and HEVC to frames in device memory, and encodes;
+//! - [`Code`] is a program of your own on the device;
 //! - [`kernels`] holds what runs on the device: conversion between NV12 and RGB f32, resizing and
 //!   overlays, as PTX text that any driver since CUDA 10 loads.
 
 #[cfg(target_os = "linux")]
 mod backend;
+#[cfg(target_os = "linux")]
+mod code;
 #[cfg(target_os = "linux")]
 mod context;
 #[cfg(target_os = "linux")]
@@ -23,6 +26,8 @@ mod convert;
 mod device;
 #[cfg(target_os = "linux")]
 mod dl;
+#[cfg(target_os = "linux")]
+mod dlpack;
 mod error;
 #[cfg(target_os = "linux")]
 mod image;
@@ -39,9 +44,13 @@ mod probe;
 mod select;
 #[cfg(target_os = "linux")]
 mod stream;
+#[cfg(target_os = "linux")]
+mod worker;
 
 #[cfg(target_os = "linux")]
 pub use backend::CudaBackend;
+#[cfg(target_os = "linux")]
+pub use code::Code;
 #[cfg(target_os = "linux")]
 pub use convert::Rgba;
 #[cfg(target_os = "linux")]

@@ -7,10 +7,14 @@
 
 use std::ptr;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use trickle_media::frame::dlpack::ManagedTensor;
 
 use crate::device::Shared;
 use crate::dl::{CuEvent, CuStream, Cuda};
 use crate::error::GpuError;
+use crate::worker::Job;
 
 /// Idle buffers that a device keeps at most: two sizes of the frames that a session has in
 /// flight. What is beyond is freed at the next allocation.
@@ -152,6 +156,8 @@ pub(crate) struct Buffer {
     address: u64,
     bytes: usize,
     pending: Vec<CuEvent>,
+    /// Another library's memory, and the way back to it.
+    foreign: Option<(ManagedTensor, Sender<Job>)>,
 }
 
 // SAFETY: addresses and events of a device may be used from any thread.
@@ -188,6 +194,7 @@ impl Buffer {
                 address: found.address,
                 bytes,
                 pending: found.pending,
+                foreign: None,
             };
             for &event in &buffer.pending {
                 delay(shared, event, stream)?;
@@ -204,7 +211,24 @@ impl Buffer {
             address,
             bytes,
             pending: Vec::new(),
+            foreign: None,
         })
+    }
+
+    /// Memory of another library, given back through `jobs` when nothing uses it any more.
+    pub(crate) fn foreign(shared: &Arc<Shared>, tensor: ManagedTensor, jobs: Sender<Job>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            address: tensor.address() as u64,
+            bytes: 0,
+            pending: Vec::new(),
+            foreign: Some((tensor, jobs)),
+        }
+    }
+
+    /// Whether the memory is another library's, which is not to be written.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.foreign.is_some()
     }
 
     pub(crate) fn address(&self) -> u64 {
@@ -225,10 +249,21 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        if let Some((tensor, jobs)) = self.foreign.take() {
+            let events = pending.into_iter().map(|handle| Event {
+                shared: Arc::clone(&self.shared),
+                handle,
+            });
+            let job = Job::Finished(Arc::clone(&self.shared), tensor, events.collect());
+            // The thread lives as long as the device, which the buffer holds.
+            let _ = jobs.send(job);
+            return;
+        }
         self.shared.idle().buffers.push(IdleBuffer {
             address: self.address,
             bytes: self.bytes,
-            pending: std::mem::take(&mut self.pending),
+            pending,
         });
     }
 }

@@ -101,10 +101,10 @@ fn order(
     };
     match found {
         Ok(device) => Ok(vec![device, cpu]),
-        Err(reason) if choice == Choice::Auto => {
-            Ok(vec![Arc::new(Unavailable::new("cuda", reason)), cpu])
+        Err((name, reason)) if choice == Choice::Auto => {
+            Ok(vec![Arc::new(Unavailable::new(name, reason)), cpu])
         }
-        Err(reason) => Err(Refusal {
+        Err((_, reason)) => Err(Refusal {
             wanted: choice.to_string(),
             action,
             reason,
@@ -123,50 +123,63 @@ struct Devices {
 
 #[cfg(not(target_os = "linux"))]
 impl Devices {
-    fn first(&mut self, _: Option<u32>, _: &str) -> Result<Arc<dyn Backend>, String> {
-        Err("the GPU path exists on Linux only".to_owned())
+    fn first(&mut self, _: Option<u32>, _: &str) -> Result<Arc<dyn Backend>, (String, String)> {
+        Err((
+            "cuda".to_owned(),
+            "the GPU path exists on Linux only".to_owned(),
+        ))
     }
 }
 
 #[cfg(target_os = "linux")]
 impl Devices {
-    /// The first device, of those asked for, that can do it; else why not.
-    fn first(&mut self, index: Option<u32>, action: &str) -> Result<Arc<dyn Backend>, String> {
+    /// The first device, of those asked for, that can do it; else the name under which it is
+    /// missing, and why.
+    fn first(
+        &mut self,
+        index: Option<u32>,
+        action: &str,
+    ) -> Result<Arc<dyn Backend>, (String, String)> {
         let report = self.report.get_or_insert_with(probe).clone();
         let mut reasons = Vec::new();
         for device in report.devices {
             if index.is_some_and(|index| index != device.index) {
                 continue;
             }
+            let name = device.backend.clone();
             let coding: &Coding = match action {
                 "decode" => &device.decode,
                 _ => &device.encode,
             };
             if coding.codecs.is_empty() {
                 let reason = coding.reason.as_deref().unwrap_or("it has no codec");
-                reasons.push(format!("{}: {reason}", device.backend));
+                reasons.push((name, reason.to_owned()));
                 continue;
             }
-            let open = self.open.iter().find(|open| open.name() == device.backend);
+            let open = self.open.iter().find(|open| open.name() == name);
             let opened = match open {
                 Some(open) => Ok(Arc::clone(open)),
-                None => CudaBackend::of_report(device.clone()).map(Arc::new),
+                None => CudaBackend::of_report(device).map(Arc::new),
             };
             match opened {
                 Ok(backend) => {
                     self.open.push(Arc::clone(&backend));
                     return Ok(backend);
                 }
-                Err(error) => reasons.push(format!("{}: {error}", device.backend)),
+                Err(error) => reasons.push((name, error.to_string())),
             }
         }
-        if reasons.is_empty() {
-            let reason = report
-                .reason
-                .unwrap_or_else(|| "there is no such device".to_owned());
-            reasons.push(reason);
-        }
-        Err(reasons.join("; "))
+        let none = || "there is no such device".to_owned();
+        Err(match reasons.len() {
+            0 => ("cuda".to_owned(), report.reason.unwrap_or_else(none)),
+            1 => reasons.remove(0),
+            _ => {
+                let told = reasons
+                    .iter()
+                    .map(|(name, reason)| format!("{name}: {reason}"));
+                ("cuda".to_owned(), told.collect::<Vec<_>>().join("; "))
+            }
+        })
     }
 }
 

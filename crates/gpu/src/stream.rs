@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use trickle_media::frame::{DeviceImage, PixelFormat, PlanarImage, Tensor};
 
-use crate::device::Shared;
-use crate::dl::{Copy2d, CuStream, MemoryType, Side};
+use crate::device::{Gpu, Shared};
+use crate::dl::{Copy2d, CuFunction, CuStream, MemoryType, Side};
 use crate::error::GpuError;
 use crate::image::{CudaImage, Layout};
 use crate::kernels::{BLOCK, Call};
@@ -31,6 +31,8 @@ struct Inner {
     handle: CuStream,
     /// Unlike the handle, never used again.
     id: u64,
+    /// Destroyed with the last handle.
+    owned: bool,
 }
 
 // SAFETY: streams may be used from any thread (CUDA C++ Programming Guide, "Driver API").
@@ -38,9 +40,14 @@ unsafe impl Send for Inner {}
 // SAFETY: as above; nothing changes behind a shared reference.
 unsafe impl Sync for Inner {}
 
+/// A number that no other stream has.
+fn number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 impl Stream {
     pub(crate) fn new(shared: &Arc<Shared>) -> Result<Self, GpuError> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         let _entered = shared.enter()?;
         let mut handle = ptr::null_mut();
         // SAFETY: a context is current, `handle` writable.
@@ -50,13 +57,31 @@ impl Stream {
         Ok(Self(Arc::new(Inner {
             shared: Arc::clone(shared),
             handle,
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            id: number(),
+            owned: true,
         })))
+    }
+
+    /// A stream that somebody else destroys, later than this.
+    pub(crate) fn adopt(shared: &Arc<Shared>, handle: CuStream) -> Self {
+        Self(Arc::new(Inner {
+            shared: Arc::clone(shared),
+            handle,
+            id: number(),
+            owned: false,
+        }))
     }
 
     /// `CUstream`, for work of others on it.
     pub fn handle(&self) -> *mut c_void {
         self.0.handle
+    }
+
+    /// The device that it is of.
+    pub fn gpu(&self) -> Gpu {
+        Gpu {
+            shared: Arc::clone(&self.0.shared),
+        }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -193,8 +218,14 @@ impl Stream {
         self.reach().and(copied)
     }
 
-    /// A picture that `fill` gives this stream the work to write.
-    pub(crate) fn produce(
+    /// A picture that `fill` gives this stream the work to write, all of it: until then it holds
+    /// whatever its memory's last owner left.
+    ///
+    /// For work of others, within which the context is current: see [`read`](Self::read).
+    ///
+    /// # Errors
+    /// [`GpuError`], and what `fill` returns.
+    pub fn produce(
         &self,
         layout: Layout,
         width: usize,
@@ -240,20 +271,34 @@ impl Stream {
             code: 500,
             name: call.kernel().to_owned(),
         })?;
-        let mut size = call.params().len();
+        // SAFETY: the function is loaded and its parameters are as it takes them, which the
+        // tests check for every kernel. The views in them lie in memory that stays until the
+        // events recorded after this call.
+        unsafe { self.launch_function(function, call.grid(), BLOCK, call.params()) }
+    }
+
+    /// Launches a function. The context is current.
+    ///
+    /// # Safety
+    /// `params` are as the function takes them, and the memory that they name stays until its work
+    /// is done.
+    pub(crate) unsafe fn launch_function(
+        &self,
+        function: CuFunction,
+        [grid_x, grid_y, grid_z]: [u32; 3],
+        [block_x, block_y, block_z]: [u32; 3],
+        params: &[u8],
+    ) -> Result<(), GpuError> {
+        let mut size = params.len();
         // CU_LAUNCH_PARAM_BUFFER_POINTER, _BUFFER_SIZE, _END.
         let mut extra = [
             ptr::without_provenance_mut(1),
-            call.params().as_ptr().cast_mut().cast(),
+            params.as_ptr().cast_mut().cast(),
             ptr::without_provenance_mut(2),
             (&raw mut size).cast(),
             ptr::null_mut(),
         ];
-        let [grid_x, grid_y, grid_z] = call.grid();
-        let [block_x, block_y, block_z] = BLOCK;
-        // SAFETY: the function is loaded and its parameters are as it takes them, which the
-        // tests check for every kernel; the driver copies them before it returns. The views in
-        // them lie in memory that stays until the events recorded after this call.
+        // SAFETY: by the contract above; the driver copies the parameters before it returns.
         self.0.shared.check("cuLaunchKernel", unsafe {
             (self.0.shared.cuda().launch_kernel)(
                 function,
@@ -315,7 +360,9 @@ fn to_host(rows: &mut [u8], pitch: usize) -> Side {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Ok(_entered) = self.shared.enter() {
+        if self.owned
+            && let Ok(_entered) = self.shared.enter()
+        {
             // SAFETY: created by `new`, used by nobody else. Work on it is still done.
             unsafe { (self.shared.cuda().stream_destroy)(self.handle) };
         }

@@ -1,5 +1,6 @@
 //! What only a card can show. Run with `cargo test -p trickle-gpu -- --ignored`; without a card
-//! every test here fails.
+//! every test here fails. `TRICKLE_REQUIRE_GPU=1` has a plain test run fail, too, where there is no
+//! card.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // Helpers of tests may, like tests.
 
@@ -20,6 +21,14 @@ use trickle_testkit::clip_bytes;
 fn device() -> CudaBackend {
     CudaBackend::open(0)
         .unwrap_or_else(|error| panic!("no GPU to test on: {error}\n{:#?}", probe()))
+}
+
+/// On a machine that is meant to have a GPU, its absence must not pass for a skipped test.
+#[test]
+fn the_gpu_that_this_run_requires_is_there() {
+    if std::env::var_os("TRICKLE_REQUIRE_GPU").is_some_and(|value| value == "1") {
+        device();
+    }
 }
 
 /// A gradient both ways.
@@ -190,6 +199,64 @@ fn a_gradient_survives_encoding_on_the_device() {
         assert_eq!(frame.pts(), Timestamp::mpeg(3000 * number as i64));
         assert_eq!(frame.color(), ColorDescription::BT709);
         let far = mean_distance(&luma(frame), host.plane(0));
+        assert!(far < 2.0, "picture {number}: {far}");
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU with an encoder"]
+fn hevc_goes_through_the_devices_codecs_and_changes_its_size() {
+    let gpu = device();
+    let pool = FramePool::new();
+    let mut settings = VideoEncoderSettings {
+        codec: Codec::Hevc,
+        width: 1280,
+        height: 720,
+        bitrate: 6_000_000,
+        rate_control: RateControl::Variable,
+        frame_rate: Rational::new(30, 1).unwrap(),
+        gop: Duration::from_secs(2),
+        color: ColorDescription::BT709,
+        threads: 1,
+    };
+    let mut encoder = gpu.open_encoder(&settings).unwrap();
+    let mut units = Vec::new();
+    for number in 0..30i64 {
+        if number == 15 {
+            (settings.width, settings.height) = (640, 360);
+            encoder.reconfigure(&settings).unwrap();
+        }
+        let host = gradient(settings.width as usize, settings.height as usize);
+        let frame = VideoFrame::new(
+            Image::Planar(host),
+            Timestamp::mpeg(3000 * number),
+            ColorDescription::BT709,
+            pool.clone(),
+        );
+        encoder.push(frame).unwrap();
+        units.push(encoder.pull().unwrap());
+    }
+    assert!(units[0].keyframe && units[15].keyframe);
+    let params = VideoParams {
+        codec: Codec::Hevc,
+        width: 1280,
+        height: 720,
+        frame_rate: None,
+        color: ColorDescription::BT709,
+        profile: 1,
+        level: 93,
+        bit_depth: 8,
+        chroma_format: 1,
+        interlaced: false,
+        reorder: Some(0),
+    };
+    let frames = decode(gpu.open_decoder(&params, &pool).unwrap(), &units);
+    assert_eq!(frames.len(), 30);
+    for (number, frame) in frames.iter().enumerate() {
+        assert_eq!(frame.pts(), Timestamp::mpeg(3000 * number as i64));
+        let expected = gradient(frame.width(), frame.height());
+        assert_eq!(frame.height(), if number < 15 { 720 } else { 360 });
+        let far = mean_distance(&luma(frame), expected.plane(0));
         assert!(far < 2.0, "picture {number}: {far}");
     }
 }

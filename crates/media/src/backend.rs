@@ -127,12 +127,20 @@ impl Backends {
         replace(&mut self.encode, backend, reason);
     }
 
-    /// All backends, each once, in order of preference for decoding.
+    /// All backends, each once, in order of preference for decoding; of each the decoder of the
+    /// one table and the encoder of the other.
     pub fn describe(&self) -> Vec<BackendDescription> {
         let mut seen: Vec<BackendDescription> = Vec::new();
-        for backend in self.decode.iter().chain(&self.encode) {
+        for backend in &self.decode {
             if !seen.iter().any(|known| known.name == backend.name()) {
                 seen.push(backend.describe());
+            }
+        }
+        for backend in &self.encode {
+            let described = backend.describe();
+            match seen.iter_mut().find(|known| known.name == described.name) {
+                Some(known) => known.encoder = described.encoder,
+                None => seen.push(described),
             }
         }
         seen

@@ -4,6 +4,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use trickle_media::Codec;
+use trickle_media::coder::RateControl;
 use trickle_processor::Params;
 use url::Url;
 
@@ -48,8 +50,13 @@ impl SessionConfig {
 /// How video is encoded. Size, colour and frame rate are those of the frames.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncodeConfig {
+    /// Coding format of the video: H.264, which every backend encodes, or HEVC, which the CPU's
+    /// does not.
+    pub codec: Codec,
     /// Bits per second; `None` takes what suits the size and the frame rate.
     pub bitrate: Option<u32>,
+    /// How strictly it is kept.
+    pub rate_control: RateControl,
     /// Longest time between keyframes, and with it the length of a segment.
     pub gop: Duration,
     /// Threads that one picture is coded with, one slice each. It is part of what decides the
@@ -71,6 +78,12 @@ impl EncodeConfig {
     /// # Errors
     /// [`ConfigError`] names the field that is not.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        if !matches!(self.codec, Codec::H264 | Codec::Hevc) {
+            return Err(ConfigError::new(
+                "codec",
+                format!("must be h264 or hevc, got {}", self.codec),
+            ));
+        }
         if let Some(bitrate) = self.bitrate
             && !Self::BITRATES.contains(&bitrate)
         {
@@ -110,10 +123,12 @@ impl EncodeConfig {
 }
 
 impl Default for EncodeConfig {
-    /// A bit rate that suits the picture, a keyframe every 2 s, two slices.
+    /// H.264 at a constant bit rate that suits the picture, a keyframe every 2 s, two slices.
     fn default() -> Self {
         Self {
+            codec: Codec::H264,
             bitrate: None,
+            rate_control: RateControl::default(),
             gop: Duration::from_secs(2),
             threads: 2,
         }

@@ -9,7 +9,7 @@ use trickle_media::access_unit::{Codec, TrackId};
 use trickle_media::audio::OPUS_SAMPLE_RATE;
 use trickle_media::backend::Backends;
 use trickle_media::codec::{OpusEncoder, OpusEncoderSettings};
-use trickle_media::coder::{Encoder, RateControl, VideoEncoder, VideoEncoderSettings};
+use trickle_media::coder::{Encoder, VideoEncoder, VideoEncoderSettings};
 use trickle_media::error::CodecError;
 use trickle_media::frame::{FramePool, StageTimes};
 use trickle_media::stream::{Rational, StreamParams};
@@ -191,14 +191,14 @@ impl EncodeStage {
         // No frame is larger than `MAX_SIDE`, which fits.
         let (width, height) = (frame.width() as u32, frame.height() as u32);
         let settings = VideoEncoderSettings {
-            codec: Codec::H264,
+            codec: self.config.codec,
             width,
             height,
             bitrate: self
                 .config
                 .bitrate
                 .unwrap_or_else(|| VideoEncoderSettings::default_bitrate(width, height, rate)),
-            rate_control: RateControl::Constant,
+            rate_control: self.config.rate_control,
             frame_rate: rate,
             gop: self.config.gop,
             color: frame.color(),
@@ -303,6 +303,8 @@ impl EncodeStage {
         if !matches!(error, CodecError::Broken { .. }) {
             return self.refused(error);
         }
+        // What it had finished before.
+        self.pull_video()?;
         let from = self.video.take().map(|open| open.backend);
         self.breaks += 1;
         if let Some(from) = from

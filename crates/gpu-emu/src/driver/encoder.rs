@@ -1,6 +1,6 @@
 //! The video encoder: OpenH264 behind NVENC's rules.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use trickle_media::backend::Backend;
@@ -26,6 +26,7 @@ impl EncodeError {
     pub(crate) const OUT_OF_MEMORY: Self = Self(10);
     pub(crate) const ENCODER_NOT_INITIALIZED: Self = Self(11);
     pub(crate) const INVALID_VERSION: Self = Self(15);
+    pub(crate) const NEED_MORE_INPUT: Self = Self(17);
     pub(crate) const GENERIC: Self = Self(20);
     pub(crate) const RESOURCE_REGISTER_FAILED: Self = Self(23);
     pub(crate) const RESOURCE_NOT_REGISTERED: Self = Self(24);
@@ -37,6 +38,8 @@ pub(crate) struct Setup {
     pub(crate) settings: VideoEncoderSettings,
     /// Parameter sets come with every keyframe, unasked.
     pub(crate) repeat_headers: bool,
+    /// Columns and rows that it can be changed to.
+    pub(crate) largest: (u32, u32),
 }
 
 /// A registered input.
@@ -75,14 +78,48 @@ pub(crate) struct Order {
     pub(crate) headers: bool,
 }
 
+/// What codes pictures.
+enum Engine {
+    H264(VideoEncoder),
+    /// Pictures are not really coded: what comes out says so.
+    Hevc,
+}
+
+impl Engine {
+    fn open(settings: &VideoEncoderSettings) -> Result<Self, EncodeError> {
+        match settings.codec {
+            Codec::Hevc => Ok(Self::Hevc),
+            _ => CpuBackend::new()
+                .open_encoder(settings)
+                .map(Self::H264)
+                .map_err(|_| EncodeError::INVALID_PARAM),
+        }
+    }
+}
+
+/// A picture that was taken and has not come out.
+struct Held {
+    /// The mapping of its input.
+    input: Handle,
+    output: Handle,
+    coded: Coded,
+}
+
+/// Pictures that an encoder holds back before it gives any, where it does: `holds-pictures`.
+const HOLDS: usize = 2;
+
 /// An encode session.
 #[derive(Default)]
 pub(crate) struct EncodeSession {
-    engine: Option<(VideoEncoder, Setup)>,
+    engine: Option<(Engine, Setup)>,
     pub(crate) inputs: HashMap<Handle, Input>,
     /// Mapped inputs, by the handle of the mapping.
     pub(crate) mapped: HashMap<Handle, Handle>,
     pub(crate) outputs: HashMap<Handle, Output>,
+    /// Output buffers locked so far.
+    pub(crate) locks: u32,
+    /// Pictures that come out when more have been given, or at the end.
+    held: VecDeque<Held>,
     pictures: i64,
 }
 
@@ -91,8 +128,32 @@ impl EncodeSession {
         if self.engine.is_some() {
             return Err(EncodeError::INVALID_CALL);
         }
-        let engine = CpuBackend::new().open_encoder(&setup.settings);
-        self.engine = Some((engine.map_err(|_| EncodeError::INVALID_PARAM)?, setup));
+        self.engine = Some((Engine::open(&setup.settings)?, setup));
+        Ok(())
+    }
+
+    /// Goes on with other settings: a new sequence.
+    pub(crate) fn reconfigure(&mut self, setup: Setup) -> Result<(), EncodeError> {
+        let (engine, open) = self
+            .engine
+            .as_mut()
+            .ok_or(EncodeError::ENCODER_NOT_INITIALIZED)?;
+        let (old, new) = (&open.settings, &setup.settings);
+        let fits = new.codec == old.codec
+            && new.width <= open.largest.0
+            && new.height <= open.largest.1
+            && setup.largest == open.largest;
+        if !fits {
+            return Err(EncodeError::INVALID_PARAM);
+        }
+        // Pictures of the old sequence would come out among the new.
+        if !self.held.is_empty() {
+            return Err(EncodeError::INVALID_CALL);
+        }
+        *engine = Engine::open(new)?;
+        *open = setup;
+        // The next picture starts a sequence.
+        self.pictures = 0;
         Ok(())
     }
 
@@ -120,6 +181,8 @@ impl EncodeSession {
             || input.pitch < input.width
             || !input.pitch.is_multiple_of(4)
             || !memory.holds(input.address, input.pitch * rows)
+            // Memory of CUDA's pools cannot be mapped for the encoder.
+            || memory.is_pooled(input.address)
         {
             return Err(EncodeError::RESOURCE_REGISTER_FAILED);
         }
@@ -150,14 +213,25 @@ impl EncodeSession {
     }
 
     pub(crate) fn unmap(&mut self, handle: Handle) -> Result<(), EncodeError> {
+        // The encoder still reads it.
+        if self.held.iter().any(|held| held.input == handle) {
+            return Err(EncodeError::INVALID_CALL);
+        }
         let mapping = self.mapped.remove(&handle);
         mapping.map(|_| ()).ok_or(EncodeError::RESOURCE_NOT_MAPPED)
     }
 
-    /// Codes what the input holds **now**: work that waits in streams is not waited for.
+    /// Pictures given so far.
+    pub(crate) fn pictures(&self) -> i64 {
+        self.pictures
+    }
+
+    /// Codes what the input holds **now**: work that waits in streams is not waited for. With
+    /// `hold` every third picture brings out those held back before it.
     pub(crate) fn encode(
         &mut self,
         order: &Order,
+        hold: bool,
         memory: &Allocations,
     ) -> Result<(), EncodeError> {
         let (engine, setup) = self
@@ -174,38 +248,79 @@ impl EncodeSession {
             .ok_or(EncodeError::RESOURCE_NOT_REGISTERED)?;
         let output = self
             .outputs
-            .get_mut(&order.output)
+            .get(&order.output)
             .ok_or(EncodeError::INVALID_PARAM)?;
-        if output.locked || output.coded.is_some() || order.pitch != input.pitch {
+        let size = (
+            setup.settings.width as usize,
+            setup.settings.height as usize,
+        );
+        let taken = self.held.iter().any(|held| held.output == order.output);
+        let free = !output.locked && output.coded.is_none() && !taken;
+        if !free || order.pitch != input.pitch || (input.width, input.height) != size {
             return Err(EncodeError::INVALID_PARAM);
         }
         let image = read(input, memory).ok_or(EncodeError::GENERIC)?;
         let rate = setup.settings.frame_rate;
         let ticks = self.pictures * 90_000 * i64::from(rate.den) / i64::from(rate.num);
         self.pictures += 1;
-        if order.keyframe {
-            engine.force_keyframe();
-        }
-        let frame = VideoFrame::new(
-            Image::Planar(image),
-            Timestamp::mpeg(ticks),
-            setup.settings.color,
-            FramePool::new(),
-        );
-        engine.push(frame).map_err(|_| EncodeError::GENERIC)?;
-        let unit = engine.pull().ok_or(EncodeError::GENERIC)?;
         let first = self.pictures == 1;
-        let bytes = if first || order.headers || setup.repeat_headers {
-            unit.data.to_vec()
-        } else {
-            without_headers(&unit.data)
+        let headers = first || order.headers || setup.repeat_headers;
+        let (bytes, keyframe) = match engine {
+            Engine::Hevc => {
+                let keyframe = first || order.keyframe;
+                (hevc_unit(keyframe, headers, self.pictures), keyframe)
+            }
+            Engine::H264(engine) => {
+                if order.keyframe {
+                    engine.force_keyframe();
+                }
+                let frame = VideoFrame::new(
+                    Image::Planar(image),
+                    Timestamp::mpeg(ticks),
+                    setup.settings.color,
+                    FramePool::new(),
+                );
+                engine.push(frame).map_err(|_| EncodeError::GENERIC)?;
+                let unit = engine.pull().ok_or(EncodeError::GENERIC)?;
+                let bytes = match headers {
+                    true => unit.data.to_vec(),
+                    false => without_headers(&unit.data),
+                };
+                (bytes, unit.keyframe)
+            }
         };
-        output.coded = Some(Coded {
-            bytes,
-            keyframe: unit.keyframe,
-            timestamp: order.timestamp,
+        self.held.push_back(Held {
+            input: order.input,
+            output: order.output,
+            coded: Coded {
+                bytes,
+                keyframe,
+                timestamp: order.timestamp,
+            },
         });
+        if hold && self.held.len() <= HOLDS {
+            return Err(EncodeError::NEED_MORE_INPUT);
+        }
+        self.release();
         Ok(())
+    }
+
+    /// No picture follows: those held back come out.
+    pub(crate) fn end(&mut self) -> Result<(), EncodeError> {
+        if self.engine.is_none() {
+            return Err(EncodeError::ENCODER_NOT_INITIALIZED);
+        }
+        self.release();
+        Ok(())
+    }
+
+    /// What was held back is in its buffers.
+    fn release(&mut self) {
+        for held in self.held.drain(..) {
+            if let Some(output) = self.outputs.get_mut(&held.output) {
+                output.coded = Some(held.coded);
+            }
+        }
     }
 
     /// What was not given back before the session went.
@@ -240,6 +355,23 @@ fn read(input: &Input, memory: &Allocations) -> Option<PlanarImage> {
     Some(image)
 }
 
+/// What stands for an HEVC access unit: NAL units of the right types (ITU-T H.265, table 7-1)
+/// whose content is text.
+fn hevc_unit(keyframe: bool, headers: bool, picture: i64) -> Vec<u8> {
+    const HEADERS: [u8; 3] = [32, 33, 34];
+    const IDR_W_RADL: u8 = 19;
+    const TRAIL_R: u8 = 1;
+    let sets = HEADERS.into_iter().filter(|_| keyframe && headers);
+    let slice = if keyframe { IDR_W_RADL } else { TRAIL_R };
+    let nal = |kind: u8| {
+        let mut nal = annexb::START_CODE.to_vec();
+        nal.extend([kind << 1, 1]);
+        nal.extend(format!("trickle emulator, no HEVC, picture {picture}").bytes());
+        nal
+    };
+    sets.chain([slice]).flat_map(nal).collect()
+}
+
 /// The unit without its parameter sets.
 fn without_headers(unit: &[u8]) -> Vec<u8> {
     let kept =
@@ -250,13 +382,14 @@ fn without_headers(unit: &[u8]) -> Vec<u8> {
 
 /// Settings for the engine: keyframes only when they are asked for.
 pub(crate) fn settings(
+    codec: Codec,
     (width, height): (u32, u32),
     bitrate: u32,
     frame_rate: trickle_media::stream::Rational,
     color: trickle_media::ColorDescription,
 ) -> VideoEncoderSettings {
     VideoEncoderSettings {
-        codec: Codec::H264,
+        codec,
         width,
         height,
         bitrate,

@@ -31,6 +31,8 @@ pub(crate) struct Allocations {
 /// that a program that follows a device pointer on the host is stopped at once; the driver works
 /// through the other.
 struct Block {
+    /// Of a memory pool, by `cuMemAllocAsync`.
+    pooled: bool,
     bytes: usize,
     mapped: usize,
     device: NonNull<c_void>,
@@ -68,6 +70,7 @@ impl Block {
             return Err(Status::OUT_OF_MEMORY);
         };
         let block = Self {
+            pooled: false,
             bytes,
             mapped,
             device,
@@ -117,6 +120,21 @@ impl Allocations {
         self.used += bytes;
         self.blocks.insert(address, block);
         Ok(address)
+    }
+
+    /// As [`allocate`](Self::allocate), from a memory pool.
+    pub(crate) fn allocate_pooled(&mut self, bytes: usize) -> Result<u64, Status> {
+        let address = self.allocate(bytes)?;
+        if let Some(block) = self.blocks.get_mut(&address) {
+            block.pooled = true;
+        }
+        Ok(address)
+    }
+
+    /// Whether the address is in memory of a pool.
+    pub(crate) fn is_pooled(&self, address: u64) -> bool {
+        let block = self.blocks.range(..=address).next_back();
+        block.is_some_and(|(_, block)| block.pooled)
     }
 
     pub(crate) fn free(&mut self, address: u64) -> Result<(), Status> {

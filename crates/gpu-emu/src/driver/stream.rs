@@ -34,6 +34,8 @@ pub(crate) enum Work {
         launch: Launch,
         params: Vec<u8>,
     },
+    /// Memory of a pool goes back to it.
+    Free(u64),
     /// Until that point is reached, in whichever stream.
     Wait(Point),
     /// Nothing: a point that events refer to.
@@ -259,6 +261,7 @@ impl Work {
                     }
                 })
             }
+            Self::Free(address) => memory.free(address),
             Self::Wait(_) | Self::Mark => Ok(()),
             Self::Fail(status) => Err(status),
         }

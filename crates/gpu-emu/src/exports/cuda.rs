@@ -105,7 +105,7 @@ extern "C" fn cuDeviceGetAttribute(value: Out<c_int>, attribute: c_int, device: 
             75 => COMPUTE.0,
             76 => COMPUTE.1,
             // MEMORY_POOLS_SUPPORTED.
-            115 => 0,
+            115 => setting("memory-pools").into(),
             _ => return Err(Status::INVALID_VALUE),
         })
     })

@@ -6,6 +6,7 @@ use super::pointer::{In, Out};
 use crate::driver::{
     Driver, Handle, HostBytes, Status, Until, Work, call_in_context, device_memory,
 };
+use crate::settings::setting;
 
 #[unsafe(no_mangle)]
 extern "C" fn cuMemAlloc_v2(address: Out<u64>, bytes: usize) -> c_int {
@@ -20,6 +21,28 @@ extern "C" fn cuMemFree_v2(address: u64) -> c_int {
         } else {
             driver.memory.free(address)
         }
+    })
+}
+
+/// Stream-ordered memory: on machines that have pools.
+#[unsafe(no_mangle)]
+extern "C" fn cuMemAllocAsync(address: Out<u64>, bytes: usize, stream: Handle) -> c_int {
+    call_in_context(|driver| {
+        if !setting("memory-pools") {
+            return Err(Status::NOT_SUPPORTED);
+        }
+        driver.streams.check(stream)?;
+        address.put(driver.memory.allocate_pooled(bytes)?)
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn cuMemFreeAsync(address: u64, stream: Handle) -> c_int {
+    call_in_context(|driver| {
+        if !driver.memory.is_pooled(address) {
+            return Err(Status::INVALID_VALUE);
+        }
+        driver.streams.push(stream, Work::Free(address))
     })
 }
 

@@ -10,4 +10,5 @@ mod cuvid;
 mod emulator;
 mod nvenc;
 mod nvenc_work;
+mod nvml;
 mod pointer;

@@ -77,6 +77,7 @@ extern "C" fn NvEncodeAPICreateInstance(mut list: Out<NV_ENCODE_API_FUNCTION_LIS
     list.nvEncGetEncodeCaps = Some(caps);
     list.nvEncGetEncodePresetConfigEx = Some(work::preset_config);
     list.nvEncInitializeEncoder = Some(work::initialize);
+    list.nvEncReconfigureEncoder = Some(work::reconfigure);
     list.nvEncCreateBitstreamBuffer = Some(work::create_bitstream);
     list.nvEncDestroyBitstreamBuffer = Some(work::destroy_bitstream);
     list.nvEncRegisterResource = Some(work::register);

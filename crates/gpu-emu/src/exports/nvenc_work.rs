@@ -5,20 +5,24 @@ use std::ptr;
 use std::ptr::{addr_of, addr_of_mut};
 
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::{
-    GUID, NV_ENC_BUFFER_FORMAT, NV_ENC_CODEC_H264_GUID, NV_ENC_CONFIG, NV_ENC_CONFIG_VER,
-    NV_ENC_CREATE_BITSTREAM_BUFFER, NV_ENC_CREATE_BITSTREAM_BUFFER_VER, NV_ENC_INITIALIZE_PARAMS,
+    GUID, NV_ENC_BUFFER_FORMAT, NV_ENC_CODEC_H264_GUID, NV_ENC_CODEC_HEVC_GUID, NV_ENC_CONFIG,
+    NV_ENC_CONFIG_VER, NV_ENC_CREATE_BITSTREAM_BUFFER, NV_ENC_CREATE_BITSTREAM_BUFFER_VER,
+    NV_ENC_H264_PROFILE_MAIN_GUID, NV_ENC_HEVC_PROFILE_MAIN_GUID, NV_ENC_INITIALIZE_PARAMS,
     NV_ENC_INITIALIZE_PARAMS_VER, NV_ENC_INPUT_RESOURCE_TYPE, NV_ENC_LOCK_BITSTREAM,
     NV_ENC_LOCK_BITSTREAM_VER, NV_ENC_MAP_INPUT_RESOURCE, NV_ENC_MAP_INPUT_RESOURCE_VER,
     NV_ENC_PIC_PARAMS, NV_ENC_PIC_PARAMS_VER, NV_ENC_PRESET_CONFIG, NV_ENC_PRESET_CONFIG_VER,
     NV_ENC_PRESET_P1_GUID, NV_ENC_PRESET_P2_GUID, NV_ENC_PRESET_P3_GUID, NV_ENC_PRESET_P4_GUID,
-    NV_ENC_PRESET_P5_GUID, NV_ENC_PRESET_P6_GUID, NV_ENC_PRESET_P7_GUID, NV_ENC_REGISTER_RESOURCE,
-    NV_ENC_REGISTER_RESOURCE_VER, NV_ENC_TUNING_INFO, NVENC_INFINITE_GOPLENGTH, NVENCSTATUS,
+    NV_ENC_PRESET_P5_GUID, NV_ENC_PRESET_P6_GUID, NV_ENC_PRESET_P7_GUID, NV_ENC_RECONFIGURE_PARAMS,
+    NV_ENC_RECONFIGURE_PARAMS_VER, NV_ENC_REGISTER_RESOURCE, NV_ENC_REGISTER_RESOURCE_VER,
+    NV_ENC_TUNING_INFO, NVENC_INFINITE_GOPLENGTH, NVENCSTATUS,
 };
-use trickle_media::ColorDescription;
+use trickle_media::coder::{RateControl, VideoEncoderSettings};
 use trickle_media::stream::Rational;
+use trickle_media::{Codec, ColorDescription};
 
 use super::nvenc::on_session;
 use crate::driver::{EncodeError, Handle, Input, Order, Output, Setup, encode_settings};
+use crate::settings::setting;
 
 const PRESETS: [GUID; 7] = [
     NV_ENC_PRESET_P1_GUID,
@@ -29,13 +33,18 @@ const PRESETS: [GUID; 7] = [
     NV_ENC_PRESET_P6_GUID,
     NV_ENC_PRESET_P7_GUID,
 ];
-/// `repeatSPSPPS` among the flags of the H.264 configuration.
-const REPEAT_SPS_PPS: usize = 12;
-/// `NV_ENC_PARAMS_RC_VBR` and `NV_ENC_PARAMS_RC_CBR`; the modes before them are gone.
-const RATE_CONTROLS: [u32; 2] = [1, 2];
+/// `repeatSPSPPS` among the flags of the H.264 and of the HEVC configuration.
+const H264_REPEAT_HEADERS: usize = 12;
+const HEVC_REPEAT_HEADERS: usize = 7;
+/// `resetEncoder` and `forceIDR` among the flags of a reconfiguration.
+const RESET_AND_IDR: u64 = 0b11;
+/// `NV_ENC_PARAMS_RC_VBR` and `NV_ENC_PARAMS_RC_CBR`; the modes of old are gone.
+const VBR: u32 = 1;
+const CBR: u32 = 2;
 /// Flags of a picture.
 const FORCE_IDR: u32 = 2;
 const OUTPUT_SPS_PPS: u32 = 4;
+const EOS: u32 = 8;
 /// `NV_ENC_PIC_STRUCT_FRAME`.
 const FRAME: u32 = 1;
 /// `NV_ENC_PIC_TYPE_P` and `NV_ENC_PIC_TYPE_IDR`.
@@ -69,7 +78,7 @@ pub(super) unsafe extern "C" fn preset_config(
         let inner_version = unsafe { addr_of!((*inner).version).read() };
         let versions = version == NV_ENC_PRESET_CONFIG_VER && inner_version == NV_ENC_CONFIG_VER;
         check(versions, EncodeError::INVALID_VERSION)?;
-        let known = codec == NV_ENC_CODEC_H264_GUID
+        let known = codec_of(codec).is_some()
             && PRESETS.contains(&preset)
             && tuning != NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_UNDEFINED;
         check(known, EncodeError::INVALID_PARAM)?;
@@ -82,6 +91,15 @@ pub(super) unsafe extern "C" fn preset_config(
         }
         Ok(())
     })
+}
+
+/// The codec of a GUID.
+fn codec_of(guid: GUID) -> Option<Codec> {
+    match guid {
+        NV_ENC_CODEC_H264_GUID => Some(Codec::H264),
+        NV_ENC_CODEC_HEVC_GUID => Some(Codec::Hevc),
+        _ => None,
+    }
 }
 
 /// What the configuration says, if hardware would take it and a live stream may use it.
@@ -107,24 +125,57 @@ unsafe fn setup(
         );
         let control = addr_of!((*config).rcParams);
         let bitrate = addr_of!((*control).averageBitRate).read();
-        let h264 = addr_of!((*config).encodeCodecConfig.h264Config);
-        let fits = addr_of!((*params).encodeGUID).read() == NV_ENC_CODEC_H264_GUID
+        let codec = codec_of(addr_of!((*params).encodeGUID).read());
+        let codec = codec.ok_or(EncodeError::INVALID_PARAM)?;
+        let largest = (
+            addr_of!((*params).maxEncodeWidth).read(),
+            addr_of!((*params).maxEncodeHeight).read(),
+        );
+        let (profile, idr_period, vui, repeat_headers) = match codec {
+            Codec::Hevc => {
+                let hevc = addr_of!((*config).encodeCodecConfig.hevcConfig);
+                (
+                    NV_ENC_HEVC_PROFILE_MAIN_GUID,
+                    addr_of!((*hevc).idrPeriod).read(),
+                    addr_of!((*hevc).hevcVUIParameters),
+                    (*addr_of!((*hevc)._bitfield_1)).get(HEVC_REPEAT_HEADERS, 1) != 0,
+                )
+            }
+            _ => {
+                let h264 = addr_of!((*config).encodeCodecConfig.h264Config);
+                (
+                    NV_ENC_H264_PROFILE_MAIN_GUID,
+                    addr_of!((*h264).idrPeriod).read(),
+                    addr_of!((*h264).h264VUIParameters),
+                    (*addr_of!((*h264)._bitfield_1)).get(H264_REPEAT_HEADERS, 1) != 0,
+                )
+            }
+        };
+        let mode = addr_of!((*control).rateControlMode).cast::<u32>().read();
+        let peak = addr_of!((*control).maxBitRate).read();
+        let buffer = addr_of!((*control).vbvBufferSize).read();
+        let rate_control = match mode {
+            VBR => RateControl::Variable,
+            _ => RateControl::Constant,
+        };
+        let fits = addr_of!((*config).profileGUID).read() == profile
             && addr_of!((*params).tuningInfo).cast::<u32>().read() != 0
             && addr_of!((*params).enablePTD).read() == 1
             // Linux has no asynchronous mode.
             && addr_of!((*params).enableEncodeAsync).read() == 0
             && size.0.is_multiple_of(2)
             && size.1.is_multiple_of(2)
-            && addr_of!((*params).maxEncodeWidth).read() >= size.0
-            && addr_of!((*params).maxEncodeHeight).read() >= size.1
-            && RATE_CONTROLS.contains(&addr_of!((*control).rateControlMode).cast::<u32>().read())
+            && largest.0 >= size.0
+            && largest.1 >= size.1
+            && [VBR, CBR].contains(&mode)
+            && (peak >= bitrate && (mode == VBR || peak == bitrate))
+            && buffer > 0
             && bitrate > 0
             // Pictures held back would need more of the interface than is emulated.
             && addr_of!((*config).frameIntervalP).read() == 1
             && addr_of!((*config).gopLength).read() == NVENC_INFINITE_GOPLENGTH
-            && addr_of!((*h264).idrPeriod).read() == NVENC_INFINITE_GOPLENGTH;
+            && idr_period == NVENC_INFINITE_GOPLENGTH;
         check(fits, EncodeError::INVALID_PARAM)?;
-        let vui = addr_of!((*h264).h264VUIParameters);
         let code = |field: *const u32| u8::try_from(field.read()).unwrap_or(2);
         let described = addr_of!((*vui).colourDescriptionPresentFlag).read() != 0;
         let mut color = ColorDescription::UNSPECIFIED;
@@ -136,11 +187,14 @@ unsafe fn setup(
                 color.matrix = code(addr_of!((*vui).colourMatrix).cast());
             }
         }
-        let repeat_headers = (*addr_of!((*h264)._bitfield_1)).get(REPEAT_SPS_PPS, 1) != 0;
         let rate = rate.ok_or(EncodeError::INVALID_PARAM)?;
         Ok(Setup {
-            settings: encode_settings(size, bitrate, rate, color),
+            settings: VideoEncoderSettings {
+                rate_control,
+                ..encode_settings(codec, size, bitrate, rate, color)
+            },
             repeat_headers,
+            largest,
         })
     }
 }
@@ -156,6 +210,34 @@ pub(super) unsafe extern "C" fn initialize(
         check(!config.is_null(), EncodeError::INVALID_PTR)?;
         // SAFETY: neither is null; both are the caller's.
         session.initialize(unsafe { setup(params, config) }?)
+    })
+}
+
+pub(super) unsafe extern "C" fn reconfigure(
+    session: *mut c_void,
+    params: *mut NV_ENC_RECONFIGURE_PARAMS,
+) -> NVENCSTATUS {
+    on_session(session, |_, session| {
+        check(!params.is_null(), EncodeError::INVALID_PTR)?;
+        // SAFETY: not null; the caller's structure, of which fields are read as numbers.
+        let (version, flags, inner) = unsafe {
+            (
+                addr_of!((*params).version).read(),
+                (*addr_of!((*params)._bitfield_1)).get(0, 2),
+                addr_of!((*params).reInitEncodeParams),
+            )
+        };
+        check(
+            version == NV_ENC_RECONFIGURE_PARAMS_VER,
+            EncodeError::INVALID_VERSION,
+        )?;
+        // A new size without these leaves viewers with pictures that they cannot decode.
+        check(flags == RESET_AND_IDR, EncodeError::INVALID_PARAM)?;
+        // SAFETY: as above.
+        let config = unsafe { addr_of!((*inner).encodeConfig).read() };
+        check(!config.is_null(), EncodeError::INVALID_PTR)?;
+        // SAFETY: neither is null; both are the caller's.
+        session.reconfigure(unsafe { setup(inner, config) }?)
     })
 }
 
@@ -274,9 +356,15 @@ pub(super) unsafe extern "C" fn encode(
             version == NV_ENC_PIC_PARAMS_VER,
             EncodeError::INVALID_VERSION,
         )?;
+        if flags == EOS {
+            return session.end();
+        }
         let known = structure == FRAME && flags & !(FORCE_IDR | OUTPUT_SPS_PPS) == 0;
         check(known, EncodeError::INVALID_PARAM)?;
-        session.encode(&order, &driver.memory)
+        if setting("third-picture-fails") && session.pictures() == 2 {
+            return Err(EncodeError::GENERIC);
+        }
+        session.encode(&order, setting("holds-pictures"), &driver.memory)
     })
 }
 
@@ -304,10 +392,19 @@ pub(super) unsafe extern "C" fn lock(
         // Nothing was given to this buffer.
         let coded = output.coded.as_ref().ok_or(EncodeError::INVALID_CALL)?;
         check(!output.locked, EncodeError::INVALID_CALL)?;
+        session.locks += 1;
+        let third = session.locks == 3;
+        check(
+            !(third && setting("third-lock-fails")),
+            EncodeError::GENERIC,
+        )?;
+        let nothing = third && setting("third-lock-gives-nothing");
         // SAFETY: as above; the bytes stay until the buffer is unlocked.
         unsafe {
-            addr_of_mut!((*params).bitstreamBufferPtr)
-                .write(coded.bytes.as_ptr().cast_mut().cast());
+            addr_of_mut!((*params).bitstreamBufferPtr).write(match nothing {
+                true => ptr::null_mut(),
+                false => coded.bytes.as_ptr().cast_mut().cast(),
+            });
             addr_of_mut!((*params).bitstreamSizeInBytes).write(coded.bytes.len() as u32);
             addr_of_mut!((*params).outputTimeStamp).write(coded.timestamp);
             let kind = if coded.keyframe { IDR } else { P };

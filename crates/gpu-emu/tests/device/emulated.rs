@@ -10,7 +10,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use libloading::Library;
 
 /// Which of the driver's libraries a machine has.
-pub(crate) const ALL: &[&str] = &["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"];
+pub(crate) const ALL: &[&str] = &[
+    "libcuda.so.1",
+    "libnvcuvid.so.1",
+    "libnvidia-encode.so.1",
+    "libnvidia-ml.so.1",
+];
 
 /// Set in the process that the test really runs in.
 const MARK: &str = "TRICKLE_TEST_EMULATED";

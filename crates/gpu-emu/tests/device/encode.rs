@@ -363,3 +363,209 @@ fn when_the_device_dies_the_encoder_says_so_and_lets_go() {
         assert_eq!(current_context(), 0);
     });
 }
+
+#[test]
+fn hevc_is_asked_for_with_headers_and_keyframes() {
+    // The emulator codes no HEVC: it checks what it is told, and says which picture it was.
+    MACHINE.run(|| {
+        let backend = CudaBackend::open(0).unwrap();
+        let settings = VideoEncoderSettings {
+            codec: Codec::Hevc,
+            ..settings()
+        };
+        let mut encoder = backend.open_encoder(&settings).unwrap();
+        for number in 0..5 {
+            if number == 3 {
+                encoder.force_keyframe();
+            }
+            let unit = encode(&mut encoder, frame(Image::Planar(picture(number)), number));
+            let kinds: Vec<u8> = annexb::nal_units(&unit.data)
+                .map(|nal| nal.bytes[0] >> 1)
+                .collect();
+            let keyframe = number == 0 || number == 3;
+            assert_eq!((unit.codec, unit.keyframe), (Codec::Hevc, keyframe));
+            assert_eq!(
+                kinds,
+                if keyframe {
+                    vec![32, 33, 34, 19]
+                } else {
+                    vec![1]
+                }
+            );
+        }
+    });
+}
+
+#[test]
+fn the_bit_rate_may_be_kept_on_average() {
+    MACHINE.run(|| {
+        let backend = CudaBackend::open(0).unwrap();
+        for rate_control in [RateControl::Constant, RateControl::Variable] {
+            let settings = VideoEncoderSettings {
+                rate_control,
+                ..settings()
+            };
+            let mut encoder = backend.open_encoder(&settings).unwrap();
+            assert!(encode(&mut encoder, frame(Image::Planar(picture(0)), 0)).keyframe);
+        }
+    });
+}
+
+/// A picture of another size: one colour.
+fn plain(width: usize, height: usize, luma: u8) -> PlanarImage {
+    let mut image = PlanarImage::new(PixelFormat::Nv12, width, height, &Pool::new()).unwrap();
+    let [y, chroma, _] = image.planes_mut();
+    y.fill(luma);
+    chroma.fill(128);
+    image
+}
+
+#[test]
+fn size_and_rate_change_without_a_new_encoder_and_with_a_keyframe() {
+    MACHINE.run(|| {
+        let backend = CudaBackend::open(0).unwrap();
+        let mut encoder = encoder(&backend);
+        assert!(encode(&mut encoder, frame(Image::Planar(picture(0)), 0)).keyframe);
+        assert!(!encode(&mut encoder, frame(Image::Planar(picture(1)), 1)).keyframe);
+        // Larger, smaller, and another rate: a buffer of the old size would overflow, or be refused.
+        let sizes = [(640, 360), (160, 90), (160, 90)];
+        for (number, (width, height)) in sizes.into_iter().enumerate() {
+            let settings = VideoEncoderSettings {
+                width,
+                height,
+                bitrate: 500_000 + 100_000 * number as u32,
+                ..settings()
+            };
+            encoder.reconfigure(&settings).unwrap();
+            let image = plain(width as usize, height as usize, 60 + 40 * number as u8);
+            let unit = encode(&mut encoder, frame(Image::Planar(image), 2 + number));
+            assert!(unit.keyframe && kinds(&unit).contains(&NalKind::SPS));
+            let shown = &decoded(&[unit])[0];
+            assert_eq!(shown.len(), (width * height) as usize);
+            assert!(
+                shown
+                    .iter()
+                    .all(|luma| luma.abs_diff(60 + 40 * number as u8) < 3)
+            );
+        }
+    });
+}
+
+#[test]
+fn what_cannot_be_changed_is_left_and_the_encoder_goes_on() {
+    MACHINE.run(|| {
+        let backend = CudaBackend::open(0).unwrap();
+        let mut encoder = encoder(&backend);
+        encode(&mut encoder, frame(Image::Planar(picture(0)), 0));
+        let refused = |change: fn(&mut VideoEncoderSettings)| {
+            let mut wanted = settings();
+            change(&mut wanted);
+            wanted
+        };
+        for wanted in [
+            refused(|settings| settings.codec = Codec::Hevc),
+            refused(|settings| settings.color = ColorDescription::BT601),
+            refused(|settings| settings.width = 2560),
+        ] {
+            assert!(encoder.reconfigure(&wanted).is_err(), "{wanted:?}");
+            assert!(!encode(&mut encoder, frame(Image::Planar(picture(1)), 1)).keyframe);
+        }
+    });
+}
+
+/// A machine whose encoder gives every third picture those before it.
+const HOLDS: Machine = Machine {
+    settings: "holds-pictures",
+    ..MACHINE
+};
+
+#[test]
+fn an_encoder_that_wants_more_pictures_first_gives_them_all_in_step() {
+    HOLDS.run(|| {
+        let backend = CudaBackend::open(0).unwrap();
+        let mut encoder = encoder(&backend);
+        let (mut units, mut waves) = (Vec::new(), Vec::new());
+        for number in 0..8 {
+            encoder
+                .push(frame(Image::Planar(picture(number)), number))
+                .unwrap();
+            let before = units.len();
+            units.extend(std::iter::from_fn(|| encoder.pull()));
+            waves.push(units.len() - before);
+        }
+        assert_eq!(waves, [0, 0, 3, 0, 0, 3, 0, 0]);
+        encoder.flush().unwrap();
+        units.extend(std::iter::from_fn(|| encoder.pull()));
+        for (number, luma) in decoded(&units).iter().enumerate() {
+            assert_eq!(units[number].pts, Timestamp::mpeg(3000 * number as i64));
+            let far = distance(luma, picture(number).plane(0));
+            assert!(far < 3.0, "picture {number}: {far}");
+        }
+        assert_eq!(units.len(), 8);
+        // A change takes out what is held back, and nothing is lost.
+        encoder.push(frame(Image::Planar(picture(8)), 8)).unwrap();
+        assert!(encoder.pull().is_none());
+        encoder.reconfigure(&settings()).unwrap();
+        assert_eq!(encoder.pull().unwrap().pts, Timestamp::mpeg(24_000));
+        // One that is let go of with pictures in it gives back its inputs.
+        encoder.push(frame(Image::Planar(picture(9)), 9)).unwrap();
+    });
+}
+
+#[test]
+fn a_picture_that_cannot_be_read_takes_no_other_with_it() {
+    let machine = Machine {
+        settings: "holds-pictures,third-lock-fails",
+        ..MACHINE
+    };
+    machine.run(|| {
+        let backend = CudaBackend::open(0).unwrap();
+        let mut encoder = encoder(&backend);
+        for number in 0..5 {
+            let pushed = encoder.push(frame(Image::Planar(picture(number)), number));
+            assert_eq!(
+                pushed.is_err(),
+                number == 2,
+                "the third is read with its push"
+            );
+        }
+        encoder.flush().unwrap();
+        let times: Vec<i64> = std::iter::from_fn(|| encoder.pull())
+            .map(|unit| unit.pts.ticks / 3000)
+            .collect();
+        // Each of the others has its own time.
+        assert_eq!(times, [0, 1, 3, 4]);
+    });
+}
+
+#[test]
+fn an_encoder_that_fails_or_gives_nothing_is_broken_and_keeps_no_input() {
+    for settings in ["third-picture-fails", "third-lock-gives-nothing"] {
+        let machine = Machine {
+            settings,
+            ..MACHINE
+        };
+        machine.run(|| {
+            let backend = CudaBackend::open(0).unwrap();
+            let mut encoder = encoder(&backend);
+            for number in 0..2 {
+                encode(&mut encoder, frame(Image::Planar(picture(number)), number));
+            }
+            let error = encoder
+                .push(frame(Image::Planar(picture(2)), 2))
+                .unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    CodecError::Broken {
+                        backend: "nvenc",
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+            assert!(encoder.pull().is_none());
+            // A mapped input would be listed at the end.
+        });
+    }
+}

@@ -5,11 +5,13 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests may, like tests.
 
 mod decode;
+mod dlpack;
 mod emulated;
 mod encode;
 mod faults;
 mod frames;
 mod pipeline;
 mod probe;
+mod rules;
 mod select;
 mod unmodified;

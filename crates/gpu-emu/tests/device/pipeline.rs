@@ -5,10 +5,13 @@ use std::io::Cursor;
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
+use trickle_example_cuda_kernel::Vignette;
 use trickle_gpu::{Choice, CudaBackend};
 use trickle_media::backend::{Backend, BackendDescription, Backends};
 use trickle_media::codec::CpuBackend;
-use trickle_media::coder::{Encoder, VideoDecoder, VideoEncoder, VideoEncoderSettings};
+use trickle_media::coder::{
+    Encoder, RateControl, VideoDecoder, VideoEncoder, VideoEncoderSettings,
+};
 use trickle_media::convert;
 use trickle_media::frame::{FramePool, Image, PixelFormat};
 use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
@@ -302,6 +305,21 @@ fn built_in_processors_work_on_the_device_as_on_the_cpu() {
 }
 
 #[test]
+fn a_processor_with_a_kernel_of_its_own_works_on_the_device_as_on_the_host() {
+    MACHINE.run(|| {
+        let model = erase(Vignette::default());
+        let params = json!({"strength": 0.8});
+        let seen = same_as_cpu(&model, &params, (At::Gpu, At::Gpu), FEW, 1);
+        assert!(seen.iter().all(|seen| seen.on_device));
+        // The model keeps no code: each session's processor has its own, which has gone with it.
+        let (width, height) = seen[0].size;
+        let luma = |x: usize, y: usize| u32::from(seen[0].samples[y * width + x]);
+        let around = |x: usize, y: usize| luma(x, y) + luma(x + 1, y) + luma(x, y + 1);
+        assert!(around(0, 0) < around(width / 2, height / 2));
+    });
+}
+
+#[test]
 fn frames_are_scaled_on_the_device() {
     MACHINE.run(|| {
         let params = json!({"width": 192, "height": 144});
@@ -412,5 +430,68 @@ fn a_stream_that_nobody_can_decode_says_what_every_backend_said() {
             "{reason}"
         );
         assert!(reason.contains("cpu: "), "{reason}");
+    });
+}
+
+#[test]
+fn hevc_is_offered_to_the_device_which_the_cpu_could_not_decode() {
+    MACHINE.run(|| {
+        let backends = trickle_gpu::backends(Choice::Auto, Choice::Auto).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let source = Source::Ts(Box::new(Cursor::new(clip_bytes("hevc_240p25.ts"))));
+        let result = offline::process(
+            &OfflineConfig::default(),
+            &erase(Passthrough),
+            &backends,
+            runtime.handle(),
+            source,
+            std::io::sink(),
+            |_| {},
+        );
+        let Err(OfflineError::Ended(EndReason::VideoRefused(reason))) = result else {
+            panic!("{result:?}");
+        };
+        // The emulator parses no HEVC: that it was asked to is what is seen here.
+        assert!(
+            reason.contains("cuda:0: hevc is not supported: cuvidCreateVideoParser"),
+            "{reason}"
+        );
+    });
+}
+
+#[test]
+fn a_session_encodes_hevc_where_the_device_does() {
+    MACHINE.run(|| {
+        let backends = trickle_gpu::backends(Choice::Auto, Choice::Auto).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let mut config = OfflineConfig::default();
+        config.encode.codec = Codec::Hevc;
+        config.encode.rate_control = RateControl::Variable;
+        let mut output = Vec::new();
+        let summary = offline::process(
+            &config,
+            &erase(Passthrough),
+            &backends,
+            runtime.handle(),
+            Source::Ts(Box::new(Cursor::new(clip(FEW)))),
+            &mut output,
+            |_| {},
+        )
+        .unwrap();
+        assert_eq!(summary.frames.out, FEW as u64);
+        let mut demuxer = Demuxer::new(DemuxOptions::default());
+        demuxer.push(&output, None);
+        demuxer.finish();
+        let mut keyframes = Vec::new();
+        while let Some(event) = demuxer.next_event() {
+            match event {
+                DemuxEvent::Unit(unit) if unit.codec == Codec::Hevc => {
+                    keyframes.push(unit.keyframe);
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(keyframes.len(), FEW);
+        assert!(keyframes[0] && !keyframes[1]);
     });
 }

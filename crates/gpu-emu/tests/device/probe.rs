@@ -1,7 +1,8 @@
 //! What the probe finds on machines of every kind, and the reasons it gives.
 
-use trickle_gpu::{CodecCaps, Coding, probe};
+use trickle_gpu::{CodecCaps, Coding, NvidiaHardware, probe};
 use trickle_media::Codec;
+use trickle_media::hardware::HardwareProbe;
 
 use crate::emulated::{MACHINE, Machine};
 
@@ -152,5 +153,58 @@ fn a_machine_without_driver_is_told_what_is_missing() {
                 "{reason}"
             );
         }
+    });
+}
+
+#[test]
+fn the_devices_load_is_told() {
+    MACHINE.run(|| {
+        let devices = NvidiaHardware.devices();
+        let [device] = &devices[..] else {
+            panic!("{} devices", devices.len());
+        };
+        assert_eq!(device.name, "trickle emulator (no hardware)");
+        assert_eq!(device.id, "GPU-00000000-0000-0000-0000-000000000000");
+        assert_eq!(
+            (device.compute, device.memory_total),
+            (Some((8, 6)), 1 << 30)
+        );
+        assert_eq!(
+            (device.compute_percent, device.memory_percent),
+            (Some(7), Some(3))
+        );
+        assert_eq!(
+            (device.decoder_percent, device.encoder_percent),
+            (Some(11), Some(13))
+        );
+        assert_eq!(device.temperature, None, "it has no sensor");
+        // Memory in use is seen.
+        let gpu = trickle_gpu::Gpu::open(0).unwrap();
+        let host = trickle_media::Tensor::from_vec(256, 256, 4, vec![0.0; 1 << 18]).unwrap();
+        let image = gpu.stream().unwrap().upload_tensor(&host).unwrap();
+        assert_eq!(
+            NvidiaHardware.devices()[0].memory_free,
+            (1 << 30) - (1 << 20)
+        );
+        drop(image);
+        assert_eq!(probe().driver.as_deref(), Some("535.000.00"));
+    });
+}
+
+#[test]
+fn without_nvml_there_are_no_figures_and_no_error() {
+    let machine = Machine {
+        libraries: &["libcuda.so.1"],
+        ..MACHINE
+    };
+    machine.run(|| {
+        let report = probe();
+        assert_eq!((report.devices.len(), report.driver), (1, None));
+        assert!(NvidiaHardware.devices().is_empty());
+        let error = trickle_gpu::device_loads().unwrap_err().to_string();
+        assert!(
+            error.starts_with("libnvidia-ml.so.1 cannot be opened"),
+            "{error}"
+        );
     });
 }

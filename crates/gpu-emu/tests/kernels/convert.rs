@@ -4,7 +4,7 @@ use crate::support::*;
 use trickle_gpu::kernels::Call;
 use trickle_gpu_emu::ptx::{Access, Arena, Fault, LaunchError};
 use trickle_media::convert::reference;
-use trickle_media::frame::{FramePool, PixelFormat, PlanarImage, Tensor};
+use trickle_media::frame::{ColorMap, FramePool, PixelFormat, PlanarImage, Tensor};
 use trickle_media::stream::ColorDescription;
 
 /// Every matrix and range, as streams name them.
@@ -70,6 +70,10 @@ fn every_kernel_is_understood_and_takes_the_parameters_of_its_call() {
         x: 0,
         y: 0,
     };
+    let map = ColorMap {
+        weights: [[0.25; 3]; 3],
+        offset: [0.0; 3],
+    };
     let calls = [
         Call::nv12_to_rgb(&nv12, &tensor, &k),
         Call::rgb_to_nv12(&tensor, &nv12, &k),
@@ -78,6 +82,7 @@ fn every_kernel_is_understood_and_takes_the_parameters_of_its_call() {
         Call::resize_tensor(&tensor, &window, &tensor),
         Call::overlay_tensor(&tensor, &overlay),
         Call::overlay_nv12(&nv12, &overlay, &k),
+        Call::map_colors(&tensor, &tensor, &map),
     ];
     let called: Vec<_> = calls
         .into_iter()

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests may, like tests.
 
+mod color;
 mod convert;
 mod overlay;
 mod resize;

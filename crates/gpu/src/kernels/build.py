@@ -17,7 +17,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[3]
 PACKAGES = ["nvidia-cuda-nvrtc-cu12==12.9.86", "nvidia-cuda-nvcc-cu12==12.9.86"]
-SOURCES = ["convert", "resize", "overlay", "color"]
+SOURCES = [HERE / name for name in ["convert.cu", "resize.cu", "overlay.cu", "color.cu"]]
+SOURCES.append(ROOT / "examples/cuda-kernel/src/vignette.cu")
+# Seconds that installing the tools may take.
+INSTALL_TIMEOUT = 300
+# Exit status where they cannot be had: nothing was checked.
+NO_TOOLS = 3
 ARCHITECTURES = ["sm_75", "sm_86", "sm_89", "sm_90"]
 # No fused multiply-add: results equal the scalar reference bit for bit.
 OPTIONS = ["--gpu-architecture=compute_75", "--fmad=false", "--std=c++17", "--device-as-default-execution-space"]
@@ -29,8 +34,13 @@ def tools():
     home = ROOT / "target" / "ptx-tools"
     stamp = home / "installed"
     if not (stamp.exists() and stamp.read_text().split() == PACKAGES):
-        subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        subprocess.run([home / "bin" / "pip", "install", "--quiet", *PACKAGES], check=True)
+        try:
+            subprocess.run([sys.executable, "-m", "venv", home], check=True)
+            pip = [home / "bin" / "pip", "install", "--quiet", *PACKAGES]
+            subprocess.run(pip, check=True, timeout=INSTALL_TIMEOUT)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            print(f"the compiler cannot be installed: {error}", file=sys.stderr)
+            sys.exit(NO_TOOLS)
         stamp.write_text("\n".join(PACKAGES))
     return next(home.glob("lib/python3*/site-packages/nvidia"))
 
@@ -50,8 +60,8 @@ class Nvrtc:
         getattr(self.lib, f"nvrtcGet{kind}")(program, buffer)
         return buffer.value.decode()
 
-    def compile(self, name):
-        source = (HERE / f"{name}.cu").read_bytes()
+    def compile(self, source):
+        name, source = source.stem, source.read_bytes()
         header = (HERE / "pixel.cuh").read_bytes()
         program = ctypes.c_void_p()
         self.lib.nvrtcCreateProgram(
@@ -94,10 +104,11 @@ def main():
     nvidia = tools()
     nvrtc = Nvrtc(nvidia / "cuda_nvrtc" / "lib")
     stale = []
-    for name in SOURCES:
-        ptx = nvrtc.compile(name)
+    for source in SOURCES:
+        name = source.stem
+        ptx = nvrtc.compile(source)
         assemble(nvidia / "cuda_nvcc" / "bin" / "ptxas", name, ptx)
-        target = HERE / f"{name}.ptx"
+        target = source.with_suffix(".ptx")
         if check and (not target.exists() or target.read_text() != ptx):
             stale.append(target.name)
         elif not check:

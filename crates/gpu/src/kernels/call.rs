@@ -5,13 +5,11 @@ use trickle_media::convert::reference::Coefficients;
 use trickle_media::frame::ColorMap;
 
 use super::Module;
+use super::params::Params;
 use super::view::{Nv12View, OverlayView, TensorView, Window};
 
 /// Threads of a block in x, y, z: 32 columns, so that a warp reads neighbours, in 8 rows.
 pub const BLOCK: [u32; 3] = [32, 8, 1];
-
-/// The most parameter bytes that a kernel of ours takes.
-const MAX_PARAMS: usize = 160;
 
 /// The largest factor by which a side shrinks or grows. It bounds what one thread reads.
 const MAX_STEP: f32 = 32.0;
@@ -22,8 +20,7 @@ pub struct Call {
     module: Module,
     kernel: &'static str,
     grid: [u32; 3],
-    params: [u8; MAX_PARAMS],
-    len: usize,
+    params: Params,
 }
 
 /// A call whose views do not fit the kernel, or each other.
@@ -265,7 +262,7 @@ impl Call {
 
     /// The parameters, one after another as the device lays them out.
     pub fn params(&self) -> &[u8] {
-        &self.params[..self.len]
+        self.params.bytes()
     }
 
     fn new(module: Module, kernel: &'static str, threads: (u32, u32)) -> Self {
@@ -277,34 +274,27 @@ impl Call {
                 threads.1.div_ceil(BLOCK[1]),
                 1,
             ],
-            params: [0; MAX_PARAMS],
-            len: 0,
+            params: Params::new(),
         }
     }
 
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        self.params[self.len..self.len + N].copy_from_slice(&bytes);
-        self.len += N;
+    fn with(self, add: impl FnOnce(Params) -> Params) -> Self {
+        Self {
+            params: add(self.params),
+            ..self
+        }
     }
 
-    fn ints<const N: usize>(mut self, values: [u32; N]) -> Self {
-        values
-            .into_iter()
-            .for_each(|value| self.put(value.to_le_bytes()));
-        self
+    fn ints<const N: usize>(self, values: [u32; N]) -> Self {
+        self.with(|params| params.ints(&values))
     }
 
-    fn address(mut self, address: u64) -> Self {
-        self.len = self.len.next_multiple_of(8);
-        self.put(address.to_le_bytes());
-        self
+    fn address(self, address: u64) -> Self {
+        self.with(|params| params.address(address))
     }
 
-    fn floats(mut self, values: &[f32]) -> Self {
-        values
-            .iter()
-            .for_each(|value| self.put(value.to_le_bytes()));
-        self
+    fn floats(self, values: &[f32]) -> Self {
+        self.with(|params| params.floats(values))
     }
 
     fn nv12(self, view: &Nv12View) -> Self {

@@ -8,11 +8,13 @@
 //! made, so that no kernel gets a view that reaches outside of its picture.
 
 mod call;
+mod params;
 mod view;
 
 use std::ffi::CStr;
 
 pub use call::{BLOCK, Call, CallError};
+pub use params::Params;
 pub use view::{Nv12View, OverlayView, TensorView, Window};
 
 /// PTX text that is loaded as one module.

@@ -175,22 +175,39 @@ impl Drop for Parser {
     }
 }
 
-/// Runs a callback on the state: 0 when it fails.
-fn guarded(user: *mut c_void, work: impl FnOnce(&mut State) -> Result<c_int, Failure>) -> c_int {
-    // SAFETY: the pointer given to the parser, used by nobody else while it calls.
-    let state = unsafe { &mut *user.cast::<State>() };
+/// Where a callback's failure is kept.
+trait Keeps {
+    fn failure(&mut self) -> &mut Option<Failure>;
+}
+
+impl Keeps for State {
+    fn failure(&mut self) -> &mut Option<Failure> {
+        &mut self.error
+    }
+}
+
+/// Runs a callback on the state that it was given, of type `S`: 0 when it fails.
+///
+/// # Safety
+/// `user` is the pointer given to the parser.
+unsafe fn guarded<S: Keeps>(
+    user: *mut c_void,
+    work: impl FnOnce(&mut S) -> Result<c_int, Failure>,
+) -> c_int {
+    // SAFETY: by the contract above; it is used by nobody else while the parser calls.
+    let state = unsafe { &mut *user.cast::<S>() };
     let failure = match catch_unwind(AssertUnwindSafe(|| work(state))) {
         Ok(Ok(answer)) => return answer,
         Ok(Err(failure)) => failure,
         Err(_) => Failure::Panic,
     };
-    state.error.get_or_insert(failure);
+    state.failure().get_or_insert(failure);
     0
 }
 
 /// A new sequence: answers with the surfaces that the parser may count on.
 unsafe extern "C" fn on_sequence(user: *mut c_void, format: *mut CUVIDEOFORMAT) -> c_int {
-    guarded(user, |state| {
+    let work = |state: &mut State| {
         // SAFETY: the parser's, for the time of the call.
         let format = unsafe { &*format };
         // What was shown before has been copied: the old decoder holds nothing of ours.
@@ -200,22 +217,26 @@ unsafe extern "C" fn on_sequence(user: *mut c_void, format: *mut CUVIDEOFORMAT) 
         state.color = color(format);
         state.engine = Some(Engine::new(state.cuvid, &state.stream, format, surfaces)?);
         Ok(surfaces.cast_signed())
-    })
+    };
+    // SAFETY: the pointer is the parser's.
+    unsafe { guarded(user, work) }
 }
 
 unsafe extern "C" fn on_decode(user: *mut c_void, params: *mut CUVIDPICPARAMS) -> c_int {
-    guarded(user, |state| {
+    let work = |state: &mut State| {
         if let Some(engine) = &mut state.engine {
             // SAFETY: the parser's structure, within its callback.
             unsafe { engine.decode(&state.stream, params)? };
         }
         // Without an engine the sequence was refused, which was said.
         Ok(1)
-    })
+    };
+    // SAFETY: the pointer is the parser's.
+    unsafe { guarded(user, work) }
 }
 
 unsafe extern "C" fn on_display(user: *mut c_void, shown: *mut CUVIDPARSERDISPINFO) -> c_int {
-    guarded(user, |state| {
+    let work = |state: &mut State| {
         // SAFETY: the parser's, for the time of the call; null is no picture.
         let (Some(shown), Some(engine)) = (unsafe { shown.as_ref() }, &mut state.engine) else {
             return Ok(1);
@@ -231,7 +252,9 @@ unsafe extern "C" fn on_display(user: *mut c_void, shown: *mut CUVIDPARSERDISPIN
             image,
         });
         Ok(1)
-    })
+    };
+    // SAFETY: the pointer is the parser's.
+    unsafe { guarded(user, work) }
 }
 
 /// Why the sequence cannot be decoded to NV12, if it cannot.
@@ -262,3 +285,7 @@ fn color(format: &CUVIDEOFORMAT) -> ColorDescription {
         full_range: signal.video_full_range_flag() != 0,
     }
 }
+
+#[cfg(test)]
+#[path = "callbacks_test.rs"]
+mod tests;

@@ -7,8 +7,9 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI::NV_ENCODE_API_FUNCTION_LIST_VER;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::{
     GUID, NV_ENC_CAPS_PARAM, NV_ENC_CREATE_BITSTREAM_BUFFER, NV_ENC_INITIALIZE_PARAMS,
     NV_ENC_LOCK_BITSTREAM, NV_ENC_MAP_INPUT_RESOURCE, NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS,
-    NV_ENC_PIC_PARAMS, NV_ENC_PRESET_CONFIG, NV_ENC_REGISTER_RESOURCE, NV_ENC_TUNING_INFO,
-    NV_ENCODE_API_FUNCTION_LIST, NVENCAPI_MAJOR_VERSION, NVENCAPI_MINOR_VERSION,
+    NV_ENC_PIC_PARAMS, NV_ENC_PRESET_CONFIG, NV_ENC_RECONFIGURE_PARAMS, NV_ENC_REGISTER_RESOURCE,
+    NV_ENC_TUNING_INFO, NV_ENCODE_API_FUNCTION_LIST, NVENCAPI_MAJOR_VERSION,
+    NVENCAPI_MINOR_VERSION,
 };
 
 use crate::dl::{self, EncStatus};
@@ -58,6 +59,8 @@ functions! {
     nvEncGetEncodePresetConfigEx preset_config(
         *mut c_void, GUID, GUID, NV_ENC_TUNING_INFO, *mut NV_ENC_PRESET_CONFIG) -> EncStatus;
     nvEncInitializeEncoder initialize(*mut c_void, *mut NV_ENC_INITIALIZE_PARAMS) -> EncStatus;
+    nvEncReconfigureEncoder reconfigure(
+        *mut c_void, *mut NV_ENC_RECONFIGURE_PARAMS) -> EncStatus;
     nvEncCreateBitstreamBuffer create_bitstream(
         *mut c_void, *mut NV_ENC_CREATE_BITSTREAM_BUFFER) -> EncStatus;
     nvEncDestroyBitstreamBuffer destroy_bitstream(*mut c_void, *mut c_void) -> EncStatus;

@@ -60,6 +60,8 @@ fn checks() -> Vec<Check> {
             colourPrimaries, colourMatrix, bitstreamRestrictionFlag, numUnitInTicks, timeScale }
         NV_ENC_INITIALIZE_PARAMS { encodeGUID, presetGUID, encodeWidth, frameRateNum, enablePTD,
             encodeConfig, maxEncodeWidth, tuningInfo }
+        NV_ENC_CONFIG_HEVC { level, idrPeriod, hevcVUIParameters }
+        NV_ENC_RECONFIGURE_PARAMS { version, reInitEncodeParams }
         NV_ENC_CREATE_BITSTREAM_BUFFER { version, bitstreamBuffer }
         NV_ENC_REGISTER_RESOURCE { resourceType, pitch, resourceToRegister, registeredResource,
             bufferFormat, bufferUsage }
@@ -76,7 +78,7 @@ fn checks() -> Vec<Check> {
         NV_ENC_CAPS_PARAM_VER NV_ENC_PRESET_CONFIG_VER NV_ENC_CONFIG_VER
         NV_ENC_INITIALIZE_PARAMS_VER NV_ENC_CREATE_BITSTREAM_BUFFER_VER
         NV_ENC_REGISTER_RESOURCE_VER NV_ENC_MAP_INPUT_RESOURCE_VER NV_ENC_PIC_PARAMS_VER
-        NV_ENC_LOCK_BITSTREAM_VER
+        NV_ENC_LOCK_BITSTREAM_VER NV_ENC_RECONFIGURE_PARAMS_VER
     });
     checks
 }

@@ -2,6 +2,9 @@
 
 mod audio;
 mod device;
+// Checked by hand, as the calls of OpenH264 are: memory that other libraries share.
+#[allow(unsafe_code)]
+pub mod dlpack;
 mod planar;
 mod pool;
 mod tensor;
