@@ -96,7 +96,7 @@ pub use self::{
     },
     limits::Limits,
     publish::PublishStop,
-    registry::NoRoom,
+    registry::{Change, CloseCause, NoRoom},
     retry::RetryPolicy,
     seq::{SegmentRef, Seq},
     subscribe::{Gap, Start, SubscribeStop},

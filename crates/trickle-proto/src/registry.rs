@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -90,19 +91,58 @@ impl Drop for Subscribed {
 #[error("all {0} channels are in use")]
 pub struct NoRoom(pub usize);
 
+/// What happened to a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// It was made, or a closed one started anew.
+    Made {
+        /// Its name.
+        name: &'a str,
+    },
+    /// It was closed. Its last segments may still be read for [`Rules::retention`].
+    Closed {
+        /// Its name.
+        name: &'a str,
+        /// Why.
+        cause: CloseCause,
+    },
+}
+
+/// Why a channel was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCause {
+    /// Somebody asked for it: a DELETE, or the program that the relay is part of.
+    Asked,
+    /// No byte came for [`Rules::idle_timeout`].
+    Idle,
+    /// The relay goes down.
+    Shutdown,
+}
+
 /// A line of the changefeed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Change<'a> {
+enum Line<'a> {
     Added([&'a str; 1]),
     Removed([&'a str; 1]),
 }
 
+type Hook = Arc<dyn Fn(&Change<'_>) + Send + Sync>;
+
 /// All channels.
-#[derive(Debug)]
 pub struct Registry {
     rules: Rules,
     channels: Mutex<HashMap<Arc<str>, Arc<Entry>>>,
+    hooks: Mutex<Vec<Hook>>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("rules", &self.rules)
+            .field("channels", &self.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Registry {
@@ -112,12 +152,13 @@ impl Registry {
         let registry = Self {
             rules,
             channels: Mutex::default(),
+            hooks: Mutex::default(),
         };
         if registry.rules.changefeed {
             let json = Some(HeaderValue::from_static("application/json"));
             let entry = registry.entry(CHANGEFEED.into(), json, now);
             lock(&registry.channels).insert(entry.name.clone(), entry.clone());
-            registry.tell(&Change::Added([entry.name()]), now);
+            registry.tell(&Change::Made { name: entry.name() }, now);
         }
         registry
     }
@@ -172,27 +213,40 @@ impl Registry {
         };
         if added {
             tracing::info!(channel = name, "channel made");
-            self.tell(&Change::Added([entry.name()]), now);
+            self.tell(&Change::Made { name: entry.name() }, now);
         }
         Ok(entry)
     }
 
     /// Closes a channel; it is kept for [`Rules::retention`]. False if there was none to close.
-    pub fn close(&self, name: &str, now: Instant) -> bool {
+    pub fn close(&self, name: &str, cause: CloseCause, now: Instant) -> bool {
         let Some(entry) = self.get(name) else {
             return false;
         };
         let closed = entry.with(|channel| channel.close(now));
         if closed {
-            tracing::info!(channel = name, "channel closed");
-            self.tell(&Change::Removed([entry.name()]), now);
+            tracing::info!(channel = name, ?cause, "channel closed");
+            self.tell(&Change::Closed { name, cause }, now);
         }
         closed
     }
 
+    /// Calls `hook` for each channel that is made or closed from now on, with no lock held.
+    pub fn on_change(&self, hook: impl Fn(&Change<'_>) + Send + Sync + 'static) {
+        lock(&self.hooks).push(Arc::new(hook));
+    }
+
     /// Closes all channels: the relay is going down.
     pub fn close_all(&self, now: Instant) {
-        for entry in self.entries() {
+        let (feeds, others): (Vec<_>, Vec<_>) = self
+            .entries()
+            .into_iter()
+            .partition(|entry| self.rules.changefeed && entry.name() == CHANGEFEED);
+        for entry in others {
+            self.close(entry.name(), CloseCause::Shutdown, now);
+        }
+        // The changefeed goes last, so that it tells of the others.
+        for entry in feeds {
             entry.with(|channel| channel.close(now));
         }
     }
@@ -212,8 +266,7 @@ impl Registry {
                 None => {
                     let idle = now.saturating_duration_since(last_byte);
                     if idle >= self.rules.idle_timeout && !entry.name.starts_with('_') {
-                        tracing::info!(channel = &*entry.name, ?idle, "channel is idle");
-                        self.close(&entry.name, now);
+                        self.close(&entry.name, CloseCause::Idle, now);
                     }
                 }
             }
@@ -257,10 +310,21 @@ impl Registry {
     }
 
     fn tell(&self, change: &Change<'_>, now: Instant) {
-        if !self.rules.changefeed {
-            return;
+        if self.rules.changefeed {
+            self.write_line(change, now);
         }
-        let (Some(feed), Ok(line)) = (self.get(CHANGEFEED), serde_json::to_vec(change)) else {
+        let hooks = lock(&self.hooks).clone();
+        for hook in hooks {
+            hook(change);
+        }
+    }
+
+    fn write_line(&self, change: &Change<'_>, now: Instant) {
+        let line = match *change {
+            Change::Made { name } => Line::Added([name]),
+            Change::Closed { name, .. } => Line::Removed([name]),
+        };
+        let (Some(feed), Ok(line)) = (self.get(CHANGEFEED), serde_json::to_vec(&line)) else {
             return;
         };
         feed.with(|channel| {

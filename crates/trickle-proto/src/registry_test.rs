@@ -96,8 +96,8 @@ fn a_channel_started_anew_is_not_forgotten() {
     let now = Instant::now();
     let registry = Registry::new(rules(), now);
     registry.create("a", None, now).unwrap();
-    assert!(registry.close("a", now));
-    assert!(!registry.close("a", now));
+    assert!(registry.close("a", CloseCause::Asked, now));
+    assert!(!registry.close("a", CloseCause::Asked, now));
     registry.create("a", None, now).unwrap();
     registry.sweep(now + Duration::from_secs(60));
     assert!(registry.get("a").is_some());
@@ -113,7 +113,7 @@ fn channels_are_bounded_and_closed_ones_make_room() {
     registry.create("b", None, now).unwrap();
     assert_eq!(registry.create("c", None, now).unwrap_err(), NoRoom(2));
     registry.create("b", None, now).unwrap();
-    registry.close("a", now);
+    registry.close("a", CloseCause::Asked, now);
     registry.create("c", None, now).unwrap();
     assert_eq!(registry.len(), 2);
 }
@@ -130,7 +130,7 @@ fn the_changefeed_tells_of_itself_and_then_of_every_change() {
     );
     registry.create("a", None, now).unwrap();
     registry.create("a", None, now).unwrap();
-    registry.close("a", now);
+    registry.close("a", CloseCause::Asked, now);
     assert_eq!(
         feed_lines(&registry),
         [
@@ -151,4 +151,75 @@ fn subscribers_are_bounded_and_counted() {
     drop(one);
     assert_eq!(entry.subscribers(), 0);
     assert!(entry.subscribe(1).is_some());
+}
+
+#[test]
+fn hooks_are_called_for_each_change() {
+    let now = Instant::now();
+    let registry = Registry::new(rules(), now);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    registry.on_change(move |change| lock(&log).push(format!("{change:?}")));
+    let told = || std::mem::take(&mut *lock(&seen));
+
+    registry.create("a", None, now).unwrap();
+    assert_eq!(told(), [r#"Made { name: "a" }"#]);
+    registry.create("a", None, now).unwrap();
+    assert!(told().is_empty(), "it exists");
+    registry.close("a", CloseCause::Asked, now);
+    registry.close("a", CloseCause::Asked, now);
+    assert_eq!(told(), [r#"Closed { name: "a", cause: Asked }"#]);
+    registry.create("a", None, now).unwrap();
+    assert_eq!(
+        told(),
+        [r#"Made { name: "a" }"#],
+        "a closed one starts anew"
+    );
+    registry.sweep(now + Duration::from_secs(300));
+    assert_eq!(told(), [r#"Closed { name: "a", cause: Idle }"#]);
+    registry.create("b", None, now).unwrap();
+    registry.close_all(now);
+    assert_eq!(
+        told(),
+        [
+            r#"Made { name: "b" }"#,
+            r#"Closed { name: "b", cause: Shutdown }"#
+        ]
+    );
+}
+
+#[test]
+fn a_hook_may_use_the_registry() {
+    let now = Instant::now();
+    let registry = Arc::new(Registry::new(rules(), now));
+    let inner = registry.clone();
+    registry.on_change(move |change| {
+        if let Change::Made { name: "video" } = change {
+            inner.create("audio", None, now).unwrap();
+        }
+    });
+    registry.create("video", None, now).unwrap();
+    assert!(registry.get("audio").is_some());
+}
+
+#[test]
+fn the_changefeed_tells_of_a_shutdown() {
+    let now = Instant::now();
+    let registry = Registry::new(
+        Rules {
+            changefeed: true,
+            ..rules()
+        },
+        now,
+    );
+    registry.create("a", None, now).unwrap();
+    registry.close_all(now);
+    assert_eq!(
+        feed_lines(&registry),
+        [
+            r#"{"added":["_changes"]}"#,
+            r#"{"added":["a"]}"#,
+            r#"{"removed":["a"]}"#
+        ]
+    );
 }

@@ -117,20 +117,25 @@ impl Segment {
     /// Adds bytes and wakes the readers that wait. Returns whether the bytes were taken: an
     /// ended segment takes none.
     pub fn append(&self, bytes: Bytes) -> bool {
-        if bytes.is_empty() {
-            return true;
-        }
+        self.append_all([bytes])
+    }
+
+    /// [`Segment::append`] for what arrived together: readers are woken once, and find small
+    /// chunks joined.
+    pub fn append_all(&self, chunks: impl IntoIterator<Item = Bytes>) -> bool {
         let wakers = {
             let mut state = lock(&self.state);
             if state.end.is_some() {
                 return false;
             }
-            let len = self.len.load(Ordering::Relaxed);
-            self.len
-                .store(len.saturating_add(bytes.len() as u64), Ordering::Release);
-            let chunk = state.settle(bytes, len);
-            state.chunks.push(chunk);
-            state.pushed += 1;
+            let mut len = self.len.load(Ordering::Relaxed);
+            for chunk in chunks {
+                let added = chunk.len() as u64;
+                state.push(chunk, len);
+                len = len.saturating_add(added);
+            }
+            state.seal();
+            self.len.store(len, Ordering::Release);
             state.watchers.take()
         };
         wake_all(wakers);
@@ -190,24 +195,37 @@ impl Segment {
         SegmentReader {
             segment: self.clone(),
             read: 0,
+            read_bytes: 0,
             watch: None,
         }
     }
 }
 
 impl State {
-    /// The form in which a chunk is kept; see [`COPY_BELOW`].
-    fn settle(&mut self, bytes: Bytes, len_before: u64) -> Bytes {
+    /// Keeps a large chunk as it is and copies a small one; see [`COPY_BELOW`]. What was copied
+    /// becomes readable with [`State::seal`].
+    fn push(&mut self, bytes: Bytes, len_before: u64) {
         if bytes.len() >= COPY_BELOW {
-            return bytes;
+            self.seal();
+            self.chunks.push(bytes);
+            self.pushed += 1;
+            return;
         }
         if self.block.capacity() - self.block.len() < bytes.len() {
+            self.seal();
             let wanted = usize::try_from(len_before).unwrap_or(LARGEST_BLOCK);
             let block = wanted.clamp(SMALLEST_BLOCK, LARGEST_BLOCK).max(bytes.len());
             self.block = BytesMut::with_capacity(block);
         }
         self.block.extend_from_slice(&bytes);
-        self.block.split().freeze()
+    }
+
+    /// Makes one chunk of all that was copied since the last time.
+    fn seal(&mut self) {
+        if !self.block.is_empty() {
+            self.chunks.push(self.block.split().freeze());
+            self.pushed += 1;
+        }
     }
 }
 
@@ -226,6 +244,7 @@ pub struct SegmentReader {
     segment: Arc<Segment>,
     /// Chunks read so far.
     read: usize,
+    read_bytes: u64,
     watch: Option<usize>,
 }
 
@@ -260,6 +279,7 @@ impl SegmentReader {
         let mut state = lock(&self.segment.state);
         if let Some(chunk) = state.chunks.get(self.read) {
             self.read += 1;
+            self.read_bytes += chunk.len() as u64;
             return Poll::Ready(Some(Ok(chunk.clone())));
         }
         if self.read < state.pushed {
@@ -302,6 +322,15 @@ impl SegmentReader {
     /// [`SegmentReader::poll_ended`] as a future.
     pub async fn ended(&mut self) {
         poll_fn(|cx| self.poll_ended(cx)).await;
+    }
+
+    /// How many bytes are still to be read, once that is known: when the segment has ended. `None`
+    /// too for a reader that is about to be cut off.
+    #[must_use]
+    pub fn remaining(&self) -> Option<u64> {
+        let state = lock(&self.segment.state);
+        let whole = state.end.is_some() && (!state.dropped || self.read >= state.pushed);
+        whole.then(|| self.segment.len().saturating_sub(self.read_bytes))
     }
 
     /// Whether all that will ever come was read.

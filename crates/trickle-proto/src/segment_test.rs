@@ -192,3 +192,41 @@ fn futures_test_waker() -> (Waker, impl Fn() -> usize) {
         count.0.load(Ordering::SeqCst)
     })
 }
+
+#[test]
+fn what_arrives_together_wakes_once_and_small_chunks_are_joined() {
+    let segment = Segment::new(Seq::ZERO);
+    let large = Bytes::from(vec![b'L'; COPY_BELOW]);
+    let small = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let mut reader = segment.reader();
+    let (waker, wakes) = futures_test_waker();
+    assert!(
+        reader
+            .poll_chunk(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    assert!(segment.append_all([small("a"), small("b"), large.clone(), small("c"), small("")]));
+    assert_eq!(wakes(), 1);
+    assert_eq!(segment.len(), 3 + COPY_BELOW as u64);
+    for expected in [small("ab"), large, small("c")] {
+        assert_eq!(reader.chunk().now_or_never(), Some(Ok(Some(expected))));
+    }
+    assert!(reader.chunk().now_or_never().is_none());
+}
+
+#[test]
+fn the_rest_of_a_segment_is_known_once_it_has_ended() {
+    let segment = Segment::new(Seq::ZERO);
+    let (mut reader, late) = (segment.reader(), segment.reader());
+    segment.append(Bytes::from(vec![1; COPY_BELOW]));
+    segment.append(Bytes::from_static(b"abc"));
+    assert_eq!(reader.remaining(), None);
+    segment.finish();
+    assert_eq!(reader.remaining(), Some(3 + COPY_BELOW as u64));
+    reader.chunk().now_or_never().unwrap().unwrap();
+    assert_eq!(reader.remaining(), Some(3));
+    reader.chunk().now_or_never().unwrap().unwrap();
+    segment.evict();
+    assert_eq!(reader.remaining(), Some(0));
+    assert_eq!(late.remaining(), None, "it will be cut off");
+}

@@ -68,12 +68,13 @@ impl Head {
     }
 }
 
-/// Whether a POST asks for a reset. Only the value `1` does.
+/// Whether a POST asks for a reset. The value is `1`; some publishers say `true`.
 #[must_use]
 pub fn wants_reset(headers: &HeaderMap) -> bool {
-    headers
-        .get(&RESET)
-        .is_some_and(|value| value.as_bytes().trim_ascii() == b"1")
+    headers.get(&RESET).is_some_and(|value| {
+        let value = value.as_bytes().trim_ascii();
+        value == b"1" || value.eq_ignore_ascii_case(b"true")
+    })
 }
 
 #[cfg(test)]

@@ -46,9 +46,14 @@ fn nonsense_reads_as_absent() {
 }
 
 #[test]
-fn only_one_asks_for_a_reset() {
-    assert!(wants_reset(&headers(&[("lp-trickle-reset", "1")])));
-    for value in ["0", "", "true", "11"] {
+fn one_and_true_ask_for_a_reset() {
+    for value in ["1", " 1", "true", "True"] {
+        assert!(
+            wants_reset(&headers(&[("lp-trickle-reset", value)])),
+            "{value:?}"
+        );
+    }
+    for value in ["0", "", "false", "11"] {
         assert!(
             !wants_reset(&headers(&[("lp-trickle-reset", value)])),
             "{value:?}"

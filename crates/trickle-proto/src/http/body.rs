@@ -71,8 +71,9 @@ impl Body for RelayBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
-            Kind::Segment { reader, .. } if reader.is_at_end() => SizeHint::with_exact(0),
-            Kind::Segment { .. } => SizeHint::new(),
+            Kind::Segment { reader, .. } => reader
+                .remaining()
+                .map_or_else(SizeHint::new, SizeHint::with_exact),
         }
     }
 }

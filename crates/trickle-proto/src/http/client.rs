@@ -113,8 +113,11 @@ impl Client {
         let build = |idle: usize| {
             let mut builder = legacy::Client::builder(TokioExecutor::new());
             builder
+                .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
-                .pool_max_idle_per_host(idle);
+                .pool_max_idle_per_host(idle)
+                .http2_keep_alive_interval(tcp::PING_EVERY)
+                .http2_keep_alive_timeout(tcp::PING_TIMEOUT);
             builder.build(connector.clone())
         };
         let (pooled, fresh) = (build(usize::MAX), build(0));

@@ -1,8 +1,11 @@
 //! The protocol over HTTP: drivers that connect the state machines to sockets.
 
+mod answer;
 pub(crate) mod body;
 pub(crate) mod client;
+mod interim;
 pub(crate) mod publisher;
+mod reading;
 pub(crate) mod relay;
 pub(crate) mod routes;
 mod serve;
@@ -11,3 +14,4 @@ mod tcp;
 pub(crate) mod tls;
 pub(crate) mod upload;
 pub(crate) mod url;
+mod writing;

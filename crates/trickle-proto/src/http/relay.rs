@@ -4,31 +4,29 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     fmt,
-    pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
-};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use http_body::Body;
-use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use super::{
+    answer::{
+        no_room, not_allowed, not_found, reserved, text, unauthorized,
+        without_connection_header_on_http2,
+    },
     body::RelayBody,
+    interim::Interim,
     routes::{NoRoute, Route, Target, normal_base},
 };
 use crate::{
     auth::{self, Access, Right},
-    channel::{BodyEnd, Read, TooLarge, Write},
     limits::Limits,
-    registry::{CHANGEFEED, Entry, NoRoom, Registry, Rules},
-    segment::{Begin, SegmentReader},
-    seq::{SegmentRef, Seq},
+    registry::{CHANGEFEED, Change, CloseCause, Entry, NoRoom, Registry, Rules},
+    seq::SegmentRef,
     sync::lock,
     wire,
 };
@@ -151,7 +149,26 @@ impl Relay {
 
     /// Ends a channel. False if there is none that lives.
     pub fn close_channel(&self, name: &str) -> bool {
-        self.shared.registry.close(name, now())
+        self.shared.registry.close(name, CloseCause::Asked, now())
+    }
+
+    /// Calls `hook` for each channel that is made or closed from now on, by whomever: a request, a
+    /// call like [`Relay::close_channel`], the sweep, the shutdown. It is called with no lock held
+    /// and must not block; several hooks are called in the order in which they were added.
+    ///
+    /// ```
+    /// use trickle_proto::{Change, Relay, RelayConfig};
+    ///
+    /// let relay = Relay::new(RelayConfig::default());
+    /// relay.on_change(|change| match change {
+    ///     Change::Made { name } => println!("{name} begins"),
+    ///     Change::Closed { name, cause } => println!("{name} ends: {cause:?}"),
+    /// });
+    /// relay.create_channel("camera", None)?;
+    /// # Ok::<(), trickle_proto::NoRoom>(())
+    /// ```
+    pub fn on_change(&self, hook: impl Fn(&Change<'_>) + Send + Sync + 'static) {
+        self.shared.registry.on_change(hook);
     }
 
     /// Sets further tokens for a channel, whether it exists or not; they outlive it. With the
@@ -208,6 +225,7 @@ impl Relay {
                     relay: self,
                     name: &route.channel,
                     headers: &head.headers,
+                    interim: interim(&head),
                 };
                 let response = match (&head.method, route.target) {
                     (&Method::POST, Target::Channel) => call.create(),
@@ -246,29 +264,35 @@ impl Relay {
         Ok(self.handle(request).await)
     }
 
-    fn limits(&self) -> &Limits {
+    /// Whether publishers may make channels.
+    pub(super) fn autocreate(&self) -> bool {
+        self.shared.autocreate
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
         &self.shared.registry.rules().limits
     }
 }
 
 /// One request to one channel.
-struct Call<'a> {
-    relay: &'a Relay,
-    name: &'a str,
-    headers: &'a HeaderMap,
+pub(super) struct Call<'a> {
+    pub(super) relay: &'a Relay,
+    pub(super) name: &'a str,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) interim: Option<&'a Interim>,
 }
 
 impl Call<'_> {
-    fn registry(&self) -> &Registry {
+    pub(super) fn registry(&self) -> &Registry {
         &self.relay.shared.registry
     }
 
-    fn entry(&self) -> Option<Arc<Entry>> {
+    pub(super) fn entry(&self) -> Option<Arc<Entry>> {
         self.registry().get(self.name)
     }
 
     /// The relay alone writes to the changefeed.
-    fn is_reserved(&self) -> bool {
+    pub(super) fn is_reserved(&self) -> bool {
         self.registry().rules().changefeed && self.name == CHANGEFEED
     }
 
@@ -282,7 +306,7 @@ impl Call<'_> {
         if lives {
             return text(StatusCode::OK, "");
         }
-        if !self.relay.shared.autocreate {
+        if !self.relay.autocreate() {
             return not_found();
         }
         let mime = self.headers.get(&wire::EXPECT_CONTENT).cloned();
@@ -296,7 +320,7 @@ impl Call<'_> {
         if self.is_reserved() {
             return reserved();
         }
-        if self.registry().close(self.name, now()) {
+        if self.registry().close(self.name, CloseCause::Asked, now()) {
             text(StatusCode::OK, "")
         } else {
             text(StatusCode::BAD_REQUEST, "Invalid stream")
@@ -318,7 +342,7 @@ impl Call<'_> {
     }
 
     fn bad_index(&self, target: &Target) -> RelayResponse {
-        if self.entry().is_none() && !self.relay.shared.autocreate {
+        if self.entry().is_none() && !self.relay.autocreate() {
             return not_found();
         }
         match target {
@@ -326,239 +350,6 @@ impl Call<'_> {
             _ => not_allowed("GET, HEAD"),
         }
     }
-
-    fn next_index(&self) -> RelayResponse {
-        let Some(entry) = self.entry() else {
-            return not_found();
-        };
-        let (next, closed) = entry.with(|c| (c.next(), c.closed_at().is_some()));
-        let mut response = text(StatusCode::OK, next.to_string());
-        set(&mut response, wire::LATEST, next);
-        if closed {
-            response
-                .headers_mut()
-                .insert(wire::CLOSED, wire::TERMINATED);
-        }
-        response
-    }
-
-    async fn read(&self, wanted: SegmentRef) -> RelayResponse {
-        let Some(entry) = self.entry() else {
-            return not_found();
-        };
-        let (read, next) = entry.with(|channel| (channel.read(wanted), channel.next()));
-        let segment = match read {
-            Read::Segment(segment) => segment,
-            Read::EndOfStream => return end_of_stream(next),
-            Read::NoSegment { seq } => return no_segment(seq, next),
-        };
-        let Some(counted) = entry.subscribe(self.relay.limits().subscribers) else {
-            return too_many("Too many subscribers");
-        };
-        let seq = segment.seq();
-        let mut reader = segment.reader();
-        // Clients take the head as the sign that the segment lives, so it waits for that.
-        let begin = reader.begin().await;
-        let (next, mime) = entry.with(|channel| (channel.next(), channel.mime().cloned()));
-        match begin {
-            Begin::Data | Begin::Empty => {
-                let size = segment.len();
-                let mut response = Response::new(RelayBody::segment(reader, counted));
-                set(&mut response, wire::SEQ, seq);
-                set(&mut response, wire::LATEST, next);
-                response
-                    .headers_mut()
-                    .insert(wire::SIZE, HeaderValue::from(size));
-                let mime = mime.unwrap_or(wire::DEFAULT_MIME);
-                response.headers_mut().insert(header::CONTENT_TYPE, mime);
-                response
-                    .headers_mut()
-                    .insert(header::CACHE_CONTROL, NO_STORE);
-                response
-            }
-            Begin::ChannelClosed => end_of_stream(next),
-            Begin::Gone => no_segment(Some(seq), next),
-        }
-    }
-
-    async fn write<B: Body<Data = Bytes>>(&self, wanted: SegmentRef, body: B) -> RelayResponse {
-        if self.is_reserved() {
-            return reserved();
-        }
-        let reset = wire::wants_reset(self.headers);
-        let entry = match self.entry_for_write(wanted, reset) {
-            Ok(entry) => entry,
-            Err(response) => return *response,
-        };
-        let open = entry.with(|channel| {
-            channel.offer_mime(self.headers.get(header::CONTENT_TYPE));
-            channel.open_write(wanted, reset, self.relay.limits())
-        });
-        match open {
-            Write::Open(writer) => {
-                let posting = Posting {
-                    entry: &entry,
-                    writer: Some(writer),
-                };
-                posting.receive(body, self.relay.limits()).await
-            }
-            Write::Finished(seq) => {
-                drain(body).await;
-                written(seq)
-            }
-            Write::Closed => closed_to_writers(),
-            Write::TooManyWaiting => too_many("Too many segments wait for their first byte"),
-            Write::BadIndex => text(StatusCode::BAD_REQUEST, "Invalid index: out of range"),
-        }
-    }
-
-    /// The channel to write to, made or started anew where the request may do so.
-    fn entry_for_write(
-        &self,
-        wanted: SegmentRef,
-        reset: bool,
-    ) -> Result<Arc<Entry>, Box<RelayResponse>> {
-        let mime = || self.headers.get(header::CONTENT_TYPE).cloned();
-        let make = || {
-            let made = self.registry().create(self.name, mime(), now());
-            made.map_err(|error| Box::new(no_room(error)))
-        };
-        let starts = matches!(wanted, SegmentRef::Next | SegmentRef::At(Seq::ZERO));
-        match self.entry() {
-            None if self.relay.shared.autocreate => make(),
-            None => Err(Box::new(not_found())),
-            Some(entry) => {
-                let closed = entry.with(|channel| channel.closed_at().is_some());
-                if closed && (reset || (starts && self.relay.shared.autocreate)) {
-                    make()
-                } else {
-                    Ok(entry)
-                }
-            }
-        }
-    }
-}
-
-/// A POST whose body is being received. Ends its hold on the segment however it goes.
-struct Posting<'a> {
-    entry: &'a Entry,
-    writer: Option<crate::channel::Writer>,
-}
-
-impl Posting<'_> {
-    async fn receive<B: Body<Data = Bytes>>(mut self, body: B, limits: &Limits) -> RelayResponse {
-        let mut body = pin!(body);
-        let Some(mut watch) = self.writer.as_ref().map(|w| w.segment().reader()) else {
-            return closed_to_writers();
-        };
-        loop {
-            let frame = match next_frame(&mut body, &mut watch).await {
-                Received::Frame(frame) => frame,
-                Received::SegmentEnded => {
-                    // The segment was ended by somebody else. If the whole channel was, the
-                    // publisher must know now; else what still comes is dropped.
-                    if self.entry.with(|channel| channel.closed_at().is_some()) {
-                        return closed_to_writers();
-                    }
-                    let complete = drain(body).await;
-                    return self.end(complete);
-                }
-            };
-            match frame {
-                None => return self.end(true),
-                Some(Err(())) => return self.end(false),
-                Some(Ok(frame)) => {
-                    let Ok(bytes) = frame.into_data() else {
-                        continue;
-                    };
-                    if let Err(error) = self.take(bytes, &mut watch, limits) {
-                        self.end(true);
-                        return too_large(error);
-                    }
-                }
-            }
-        }
-    }
-
-    fn take(
-        &mut self,
-        bytes: Bytes,
-        watch: &mut SegmentReader,
-        limits: &Limits,
-    ) -> Result<(), TooLarge> {
-        let Some(writer) = self.writer.as_mut() else {
-            return Ok(());
-        };
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        self.entry
-            .with(|channel| channel.admit(writer, bytes.len(), limits, now()))?;
-        let segment = writer.segment();
-        if !Arc::ptr_eq(segment, watch.segment()) {
-            *watch = segment.reader();
-        }
-        segment.append(bytes);
-        Ok(())
-    }
-
-    fn end(&mut self, complete: bool) -> RelayResponse {
-        let Some(writer) = self.writer.take() else {
-            return closed_to_writers();
-        };
-        let seq = writer.segment().seq();
-        let end = if complete {
-            BodyEnd::Complete
-        } else {
-            BodyEnd::Broken
-        };
-        let closed = self.entry.with(|channel| {
-            channel.end_write(writer, end, now());
-            channel.closed_at().is_some()
-        });
-        match (complete, closed) {
-            (true, true) => closed_to_writers(),
-            (true, false) => written(seq),
-            // Nobody is left to read it.
-            (false, _) => text(StatusCode::BAD_REQUEST, "The body broke off"),
-        }
-    }
-}
-
-impl Drop for Posting<'_> {
-    fn drop(&mut self) {
-        if let Some(writer) = self.writer.take() {
-            self.entry
-                .with(|channel| channel.end_write(writer, BodyEnd::Broken, now()));
-        }
-    }
-}
-
-enum Received {
-    Frame(Option<Result<http_body::Frame<Bytes>, ()>>),
-    SegmentEnded,
-}
-
-/// The body's next frame, or word that the segment takes no more.
-async fn next_frame<B: Body<Data = Bytes>>(
-    body: &mut std::pin::Pin<&mut B>,
-    watch: &mut SegmentReader,
-) -> Received {
-    match select(body.frame(), pin!(watch.ended())).await {
-        Either::Left((frame, _)) => Received::Frame(frame.map(|frame| frame.map_err(drop))),
-        Either::Right(((), _)) => Received::SegmentEnded,
-    }
-}
-
-/// Reads a body to its end and drops it. Returns whether it came to one.
-async fn drain<B: Body<Data = Bytes>>(body: B) -> bool {
-    let mut body = pin!(body);
-    while let Some(frame) = body.frame().await {
-        if frame.is_err() {
-            return false;
-        }
-    }
-    true
 }
 
 /// What a request wants to do.
@@ -570,116 +361,13 @@ fn right(method: &Method, route: &Route) -> Right {
     }
 }
 
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const CLOSE: HeaderValue = HeaderValue::from_static("close");
+/// The way to send interim answers, which HTTP/1.1 alone has.
+fn interim(head: &request::Parts) -> Option<&Interim> {
+    let sends = head.version == Version::HTTP_11;
+    head.extensions.get().filter(|_| sends)
+}
 
-fn now() -> std::time::Instant {
+pub(super) fn now() -> std::time::Instant {
     // Tokio's clock, so that tests can move it.
     Instant::now().into_std()
-}
-
-fn text(status: StatusCode, text: impl Into<Bytes>) -> RelayResponse {
-    let mut response = Response::new(RelayBody::text(text));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, PLAIN);
-    response
-}
-
-fn set(response: &mut RelayResponse, name: HeaderName, seq: Seq) {
-    response
-        .headers_mut()
-        .insert(name, HeaderValue::from(seq.get()));
-}
-
-fn not_found() -> RelayResponse {
-    let mut response = text(StatusCode::NOT_FOUND, "Stream not found");
-    response.headers_mut().insert(header::CONNECTION, CLOSE);
-    response
-}
-
-fn not_allowed(allowed: &'static str) -> RelayResponse {
-    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed");
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static(allowed));
-    response
-}
-
-fn unauthorized() -> RelayResponse {
-    let mut response = text(StatusCode::UNAUTHORIZED, "A valid bearer token is needed");
-    response
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
-}
-
-fn reserved() -> RelayResponse {
-    text(StatusCode::FORBIDDEN, "This channel belongs to the relay")
-}
-
-fn no_room(error: NoRoom) -> RelayResponse {
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    response
-}
-
-fn too_many(what: &'static str) -> RelayResponse {
-    let mut response = text(StatusCode::TOO_MANY_REQUESTS, what);
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    response
-}
-
-fn too_large(error: TooLarge) -> RelayResponse {
-    let mut response = text(StatusCode::PAYLOAD_TOO_LARGE, error.to_string());
-    response.headers_mut().insert(header::CONNECTION, CLOSE);
-    response
-}
-
-fn written(seq: Seq) -> RelayResponse {
-    let mut response = text(StatusCode::OK, "");
-    set(&mut response, wire::SEQ, seq);
-    response
-}
-
-fn closed_to_writers() -> RelayResponse {
-    let mut response = text(StatusCode::OK, "");
-    response
-        .headers_mut()
-        .insert(wire::CLOSED, wire::TERMINATED);
-    response.headers_mut().insert(header::CONNECTION, CLOSE);
-    response
-}
-
-fn end_of_stream(next: Seq) -> RelayResponse {
-    let mut response = text(StatusCode::OK, "");
-    set(&mut response, wire::LATEST, next);
-    response
-        .headers_mut()
-        .insert(wire::CLOSED, wire::TERMINATED);
-    response
-}
-
-fn no_segment(seq: Option<Seq>, next: Seq) -> RelayResponse {
-    let mut response = text(wire::no_segment(), "Entry not found");
-    set(&mut response, wire::LATEST, next);
-    if let Some(seq) = seq {
-        set(&mut response, wire::SEQ, seq);
-    }
-    response
-}
-
-/// HTTP/2 forbids the header.
-fn without_connection_header_on_http2(
-    mut response: RelayResponse,
-    version: Version,
-) -> RelayResponse {
-    if version == Version::HTTP_2 {
-        response.headers_mut().remove(header::CONNECTION);
-    }
-    response
 }

@@ -2,7 +2,8 @@
 
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
-use hyper::service::service_fn;
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -16,18 +17,20 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{relay::Relay, tcp, tls::ServerTls};
+use super::{
+    interim::{Interim, InterimIo},
+    relay::Relay,
+    tcp,
+    tls::ServerTls,
+};
 
 /// Time between two sweeps of idle and closed channels.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Wait after a failed accept, as when all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Time in which a client must send the head of a request. Also ends idle connections.
+/// Time in which a client must send the head of a request, the first one and each further one.
+/// Also ends idle connections.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time between HTTP/2 PINGs, which find half-open peers.
-const PING_EVERY: Duration = Duration::from_secs(20);
-/// Time in which a PING must be answered.
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of body that a connection may take from a segment ahead of its socket. What is in
 /// there outlives the ring, so this bounds what a slow reader can hold.
 const WRITE_AHEAD: usize = 512 * 1024;
@@ -143,13 +146,29 @@ impl Relay {
         builder
             .http2()
             .timer(TokioTimer::new())
-            .keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_interval(tcp::PING_EVERY)
+            .keep_alive_timeout(tcp::PING_TIMEOUT)
             .max_concurrent_streams(1000);
-        let service = service_fn(move |request| self.clone().call(request));
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let interim = Interim::default();
+        let io = TokioIo::new(InterimIo::new(stream, interim.clone()));
+        let first_request = CancellationToken::new();
+        let began = first_request.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            began.cancel();
+            request.extensions_mut().insert(interim.clone());
+            self.clone().call(request)
+        });
+        let mut connection = pin!(builder.serve_connection(io, service));
+        // hyper watches over the time for a head only once it knows the version of HTTP.
+        let silent = async {
+            let in_time = timeout(HEAD_TIMEOUT, first_request.cancelled()).await;
+            if in_time.is_ok() {
+                std::future::pending::<()>().await;
+            }
+        };
         let ended = tokio::select! {
             ended = &mut connection => ended,
+            () = silent => return tracing::debug!("no request came"),
             () = drain.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
@@ -160,3 +179,7 @@ impl Relay {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "serve_test.rs"]
+mod tests;

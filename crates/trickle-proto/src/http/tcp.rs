@@ -1,4 +1,4 @@
-//! How every socket is set up: no delay, and half-open peers are found out.
+//! How every connection is set up: no delay, and half-open peers are found out.
 
 use std::time::Duration;
 
@@ -16,6 +16,11 @@ pub(crate) const KEEPALIVE_PROBES: u32 = 4;
 /// to take any.
 pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Time between two HTTP/2 PINGs, which both sides send.
+pub(crate) const PING_EVERY: Duration = Duration::from_secs(20);
+/// Time in which a PING must be answered.
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Sets up an accepted socket. Failures are logged: the connection works without.
 pub(crate) fn set_up(stream: &TcpStream) {
     let socket = SockRef::from(stream);
@@ -30,5 +35,30 @@ pub(crate) fn set_up(stream: &TcpStream) {
     let set = set.and_then(|()| socket.set_tcp_user_timeout(Some(USER_TIMEOUT)));
     if let Err(error) = set {
         tracing::debug!(%error, "socket options");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_goes_away_without_a_word_is_probed_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        set_up(&stream);
+        let socket = SockRef::from(&stream);
+        assert!(stream.nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_EVERY);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
     }
 }
