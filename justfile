@@ -44,6 +44,10 @@ check-nvparser:
 fuzz TARGET SECONDS='60':
     cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
 
+# the fuzz targets of the protocol over their committed corpus, without a nightly toolchain
+fuzz-smoke:
+    ./run cargo test --locked --package trickle-proto --test fuzz_smoke
+
 # licences, advisories and sources of dependencies (needs cargo-deny)
 deny:
     cargo deny --locked check

@@ -1,20 +1,30 @@
-//! The fuzz targets over their committed seeds and some thousand mutations of them.
+//! The fuzz targets over what fuzzing has found (`corpus`), and over hand-written seeds with some
+//! thousand mutations of each (`seeds`).
 #![allow(clippy::unwrap_used)]
 
 use std::{fs, path::Path};
 
 mod fuzz_drivers;
 
-fn run(target: &str, drive: fn(&[u8])) {
-    let seeds = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fuzz_drivers/seeds")
+/// The inputs of a kind, in a fixed order.
+fn inputs(kind: &str, target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fuzz_drivers")
+        .join(kind)
         .join(target);
-    let mut seeds: Vec<_> = fs::read_dir(&seeds)
-        .unwrap_or_else(|error| panic!("{}: {error}", seeds.display()))
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.unwrap().path())
         .collect();
-    seeds.sort();
-    assert!(!seeds.is_empty(), "no seeds for {target}");
+    files.sort();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    files.iter().map(|file| fs::read(file).unwrap()).collect()
+}
+
+fn run(target: &str, drive: fn(&[u8])) {
+    for input in inputs("corpus", target) {
+        drive(&input);
+    }
     let mut random = 1u64;
     let mut draw = move |below: usize| {
         random = random
@@ -22,8 +32,7 @@ fn run(target: &str, drive: fn(&[u8])) {
             .wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) as usize % below.max(1)
     };
-    for seed in seeds {
-        let original = fs::read(&seed).unwrap();
+    for original in inputs("seeds", target) {
         drive(&original);
         for _ in 0..1000 {
             let mut mutated = original.clone();

@@ -1,9 +1,14 @@
 //! Tokens and TLS, over real sockets.
 #![allow(clippy::unwrap_used)]
 
-use std::future::pending;
+use std::{future::pending, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
 use trickle_proto::{
     Access, Client, ClientConfig, ClientTls, PublishError, PublishOptions, PublishStop, Relay,
     RelayConfig, RetryPolicy, Seq, ServerTls, Start, SubscribeError, SubscribeStop, Token,
@@ -130,7 +135,7 @@ async fn tls_relay(name: &str) -> (u16, String) {
 
 fn tls_client(tls: ClientTls) -> Client {
     let retry = RetryPolicy {
-        window: std::time::Duration::ZERO,
+        window: Duration::ZERO,
         ..RetryPolicy::default()
     };
     Client::new(ClientConfig {
@@ -185,6 +190,52 @@ async fn verification_can_be_turned_off() {
     goes_through(&tls_client(ClientTls::default().insecure(true)), &url)
         .await
         .unwrap();
+}
+
+/// A way to the port `to` that passes nothing on any more once the token is cancelled, and keeps
+/// its connections open.
+async fn freezing_proxy(to: u16) -> (u16, CancellationToken) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let frozen = CancellationToken::new();
+    let freeze = frozen.clone();
+    tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let frozen = frozen.clone();
+            connections.spawn(async move {
+                let mut far = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+                tokio::select! {
+                    _ = copy_bidirectional(&mut near, &mut far) => {}
+                    () = frozen.cancelled() => pending().await,
+                }
+            });
+        }
+    });
+    (port, freeze)
+}
+
+#[tokio::test]
+async fn a_relay_that_falls_silent_is_noticed_by_an_http_2_client() {
+    let (port, _) = tls_relay("localhost").await;
+    let (port, freeze) = freezing_proxy(port).await;
+    let url: Url = format!("https://127.0.0.1:{port}/a").parse().unwrap();
+    let client = tls_client(ClientTls::default().insecure(true));
+    let options = PublishOptions::new("text/plain").create(true);
+    let mut publisher = client.publish(&url, options).await.unwrap();
+    let mut segment = publisher.next_segment().await.unwrap();
+    segment.write("x".into()).await.unwrap();
+    let mut subscriber = client.subscribe(&url, Start::At(Seq::ZERO)).unwrap();
+    let mut reader = next(&mut subscriber).await;
+    assert_eq!(reader.chunk().await.unwrap().as_deref(), Some(&b"x"[..]));
+
+    freeze.cancel();
+    tokio::time::pause();
+    let ping_and_wait = Duration::from_secs(20 + 10 + 1);
+    let noticed = tokio::time::timeout(ping_and_wait, reader.chunk()).await;
+    let error = noticed.unwrap().unwrap_err();
+    assert!(matches!(error, SubscribeError::Truncated { .. }), "{error}");
 }
 
 #[test]

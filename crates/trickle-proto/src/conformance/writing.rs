@@ -13,7 +13,7 @@ pub(super) fn checks() -> Vec<Check> {
         core Autocreate post_is_answered_when_its_body_ends:
             "a POST is answered when its body ends, whatever its readers do";
         core Autocreate bad_indices_are_400: "an index that is no number is answered 400";
-        core Autocreate absurd_indices_do_no_harm:
+        beyond Autocreate absurd_indices_do_no_harm:
             "an index that no segment can have is refused, and the channel lives on";
         core Autocreate empty_post_advances: "an empty POST takes an index like any other";
         core Autocreate repeated_post_appends:
@@ -26,10 +26,10 @@ pub(super) fn checks() -> Vec<Check> {
             "a POST with Lp-Trickle-Reset: 1 leaves later, preconnected segments open";
         core Autocreate vanished_publisher_ends_its_segment:
             "a publisher whose connection breaks ends the segment for its readers";
-        core Autocreate publisher_that_restarts_at_zero:
+        beyond Autocreate publisher_that_restarts_at_zero:
             "a POST to 0 of a channel that has gone on restarts it there";
         core Autocreate jump_ahead_is_taken: "a POST far ahead moves the channel there";
-        core Autocreate late_post_never_moves_back:
+        beyond Autocreate late_post_never_moves_back:
             "a POST to an index inside the ring does not move the next index back";
         core Autocreate deleting_a_segment_wakes_readers:
             "DELETE {channel}/{seq} ends a segment, waking its readers";

@@ -319,3 +319,42 @@ impl Body for ClientBody {
 pub(crate) fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::{io::AsyncReadExt, net::TcpListener};
+
+    use super::*;
+
+    /// `tr` of the kernel's table: the timer that runs on a socket is the one of keepalive.
+    const KEEPALIVE_TIMER: &str = "02";
+    /// The kernel shows times in hundredths of a second.
+    const TICKS_PER_SECOND: u64 = 100;
+
+    #[tokio::test]
+    async fn a_relay_that_goes_away_without_a_word_is_probed_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/a", listener.local_addr().unwrap());
+        let client = Client::new(ClientConfig::default()).unwrap();
+        let asked = tokio::spawn(async move {
+            let request = request(Method::GET, url.parse().unwrap(), ClientBody::Empty);
+            client.send(request, false).await.map(drop)
+        });
+        let (mut stream, peer) = listener.accept().await.unwrap();
+        assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+        // What was sent is acknowledged by now, so no other timer runs.
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let ends = format!(
+            ":{:04X} 0100007F:{:04X} ",
+            peer.port(),
+            listener.local_addr().unwrap().port()
+        );
+        let line = table.lines().find(|line| line.contains(&ends)).unwrap();
+        let timer = line.split_whitespace().nth(5).unwrap();
+        let (kind, when) = timer.split_once(':').unwrap();
+        assert_eq!(kind, KEEPALIVE_TIMER, "{line}");
+        let when = u64::from_str_radix(when, 16).unwrap() / TICKS_PER_SECOND;
+        assert!(when <= tcp::KEEPALIVE_AFTER.as_secs(), "{line}");
+        asked.abort();
+    }
+}
