@@ -15,6 +15,10 @@ test *ARGS:
 fmt:
     cargo fmt --all
 
+# the tests of the FFmpeg backend (packages to install: docs/ffmpeg.md)
+test-ffmpeg *ARGS:
+    ./run cargo test --package trickle-ffmpeg --features ffmpeg {{ARGS}}
+
 # lints, as strict as CI
 lint:
     ./run cargo clippy --workspace --all-targets --locked -- -D warnings

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Writes the figures of every clip in testdata/media, as ffprobe and ffmpeg see it, to CLIP.json.
-# Tests compare with these files and need neither program. Made with FFmpeg 5.1.9; needs jq.
+# Given paths of clips, it writes only theirs. Tests compare with these files and need neither
+# program. Made with FFmpeg 5.1.9; needs jq.
 #
 #   streams[].pts, dts, size: one entry per packet, in the order of the file; pts and dts in the
 #     stream's time_base, null where the container states none. Sizes are of packets as FFmpeg cuts
@@ -12,7 +13,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-for clip in ../media/*.ts ../media/*.mp4; do
+for clip in ${@:-../media/*.ts ../media/*.mp4}; do
   name=$(basename "$clip")
   streams=$(ffprobe -v quiet -show_streams -show_packets -of json "$clip" | jq -c '
     . as $all | [.streams[] | .index as $index

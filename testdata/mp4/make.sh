@@ -18,5 +18,8 @@ make -bf 0 -c:a libopus -b:a 32k -movflags +faststart opus.mp4
 # An empty edit: video starts half a second after audio.
 ffmpeg -v error -y -itsoffset 0.5 -i bframes.mp4 -i bframes.mp4 -map 0:v -map 1:a -c copy \
     -fflags +bitexact delayed.mp4
+# H.265.
+ffmpeg -v error -y -i ../media/hevc_240p25.ts -an -c copy -frames:v 15 -tag:v hvc1 \
+    -fflags +bitexact hevc.mp4
 # Cut without coding: the edit begins inside a group of pictures, on a picture.
 ffmpeg -v error -y -ss 0.72 -i bframes.mp4 -c copy -fflags +bitexact cut.mp4

@@ -1,11 +1,15 @@
 //! An endless stream made of a clip.
 
 use super::*;
+use trickle_session::feed::ReadOptions;
 use trickle_testkit::clip_bytes;
 
 fn open(name: &str) -> MediaReader {
     let bytes = clip_bytes(name);
-    MediaReader::open(move || Ok(std::io::Cursor::new(bytes.clone()))).unwrap()
+    MediaReader::open(ReadOptions::default(), move || {
+        Ok(std::io::Cursor::new(bytes.clone()))
+    })
+    .unwrap()
 }
 
 fn clip() -> Clip {

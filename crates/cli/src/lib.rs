@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod backends;
 mod channel;
 mod commands;
 mod config;
@@ -31,6 +32,7 @@ mod logging;
 mod net;
 mod output;
 mod settings;
+mod sink;
 mod tls;
 mod ui;
 

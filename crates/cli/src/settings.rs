@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use trickle_gpu::Choice;
 use trickle_media::coder::RateControl;
 use trickle_media::{Backends, Codec};
 use trickle_processor::{Params, Registry, SharedModel, checked};
 use trickle_session::{AudioMode, EncodeConfig, OnError};
 
+use crate::backends::{self, Choice};
 use crate::error::CliError;
 
 /// Which processor.
@@ -65,7 +65,7 @@ pub(crate) struct EncodeFlags {
     /// Threads that one picture is encoded with; part of what decides the output's bytes
     #[arg(long, value_name = "N", env = "TRICKLE_ENCODE_THREADS", default_value_t = EncodeConfig::default().threads)]
     encode_threads: u8,
-    /// Audio of the output: opus (other codecs are converted), copy (as it came) or none
+    /// Audio of the output: opus or aac (other codecs are converted), copy (as it came) or none
     #[arg(
         long,
         value_name = "MODE",
@@ -123,7 +123,7 @@ impl EncodeFlags {
 #[command(next_help_heading = "Backends")]
 pub(crate) struct BackendFlags {
     /// What decodes and encodes video: auto (a GPU where one is usable, else the CPU), cpu, cuda
-    /// or cuda:N (a GPU that must be there)
+    /// or cuda:N (a GPU that must be there); ffmpeg in builds with that feature
     #[arg(
         long,
         value_name = "BACKEND",
@@ -145,11 +145,11 @@ impl BackendFlags {
         let decode = self.decode_backend.unwrap_or(self.backend);
         let encode = self.encode_backend.unwrap_or(self.backend);
         // Opening devices blocks.
-        let opened = tokio::task::spawn_blocking(move || trickle_gpu::backends(decode, encode))
+        let opened = tokio::task::spawn_blocking(move || backends::open(decode, encode))
             .await
             .map_err(|error| CliError::caused("looking for devices", &error))?;
         let backends = opened.map_err(|refusal| {
-            CliError::usage(refusal.to_string()).hint(
+            CliError::usage(refusal).hint(
                 "`trickle devices` shows what there is; auto takes the CPU where a GPU is missing",
             )
         })?;

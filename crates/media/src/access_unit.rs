@@ -39,7 +39,13 @@ pub enum Codec {
     Ac3,
     /// Dolby E-AC-3.
     Eac3,
-    /// Anything else: carried, never decoded.
+    /// MPEG-1 or MPEG-2 video (ITU-T H.262): named, never decoded.
+    Mpeg2Video,
+    /// DVB subtitles or teletext (ETSI EN 300 743, EN 300 472): left out of every output.
+    Subtitles,
+    /// Splice information (ANSI/SCTE 35): left out of every output.
+    Scte35,
+    /// Anything else: left out of every output.
     Other,
 }
 
@@ -47,9 +53,9 @@ impl Codec {
     /// Whether this is video, audio or neither.
     pub const fn kind(self) -> MediaKind {
         match self {
-            Self::H264 | Self::Hevc => MediaKind::Video,
+            Self::H264 | Self::Hevc | Self::Mpeg2Video => MediaKind::Video,
             Self::Aac | Self::Opus | Self::Mpeg | Self::Ac3 | Self::Eac3 => MediaKind::Audio,
-            Self::Other => MediaKind::Data,
+            Self::Subtitles | Self::Scte35 | Self::Other => MediaKind::Data,
         }
     }
 
@@ -63,6 +69,9 @@ impl Codec {
             Self::Mpeg => "mp2",
             Self::Ac3 => "ac3",
             Self::Eac3 => "eac3",
+            Self::Mpeg2Video => "mpeg2video",
+            Self::Subtitles => "subtitles",
+            Self::Scte35 => "scte35",
             Self::Other => "data",
         }
     }
@@ -106,7 +115,8 @@ pub struct AccessUnit {
     pub pts: Timestamp,
     /// When it is decoded: equal to `pts` where pictures are not reordered.
     pub dts: Timestamp,
-    /// A decoder can start here: an IDR picture; always true for audio.
+    /// A decoder can start here: an IDR picture, or one of an open group of pictures that states
+    /// so; always true for audio.
     pub keyframe: bool,
     /// What is known to be wrong with it.
     pub flags: UnitFlags,

@@ -94,6 +94,15 @@ impl Backend for Unavailable {
     }
 }
 
+/// What a backend is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To decode.
+    Decode,
+    /// To encode.
+    Encode,
+}
+
 /// Backends in order of preference. Decoder and encoder are chosen apart: some GPUs have only
 /// one of the two.
 #[derive(Clone, Debug)]
@@ -114,6 +123,23 @@ impl Backends {
     /// An order for each direction.
     pub fn split(decode: Vec<Arc<dyn Backend>>, encode: Vec<Arc<dyn Backend>>) -> Self {
         Self { decode, encode }
+    }
+
+    /// Asks `backend` ahead of all others.
+    pub fn add_first(&mut self, direction: Direction, backend: Arc<dyn Backend>) {
+        self.table(direction).insert(0, backend);
+    }
+
+    /// Asks `backend` when all others have refused.
+    pub fn add_last(&mut self, direction: Direction, backend: Arc<dyn Backend>) {
+        self.table(direction).push(backend);
+    }
+
+    fn table(&mut self, direction: Direction) -> &mut Vec<Arc<dyn Backend>> {
+        match direction {
+            Direction::Decode => &mut self.decode,
+            Direction::Encode => &mut self.encode,
+        }
     }
 
     /// The same table, where the decoder of `backend` refuses with `reason`: for a stream that it

@@ -60,6 +60,13 @@ impl<'a> BitReader<'a> {
         Ok(byte)
     }
 
+    /// Bits that are left, where there are no emulation prevention bytes.
+    pub(crate) fn left(&self) -> u32 {
+        u32::try_from(8 * self.bytes.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(self.left)
+    }
+
     /// One bit.
     pub(crate) fn flag(&mut self) -> Result<bool, BitError> {
         Ok(self.bits(1)? == 1)

@@ -39,6 +39,7 @@ pub mod error;
 pub mod frame;
 pub mod h264;
 pub mod hardware;
+mod hevc;
 pub mod mp4;
 pub mod probe;
 pub mod stream;

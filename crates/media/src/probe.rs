@@ -9,6 +9,10 @@ use crate::access_unit::{AccessUnit, Codec, MediaKind, TrackId};
 use crate::stream::{AudioParams, StreamInfo, StreamParams, VideoParams};
 use crate::time::Timestamp;
 
+mod findings;
+
+pub use findings::{Finding, Weight};
+
 /// A step of decoding time beyond this is a jump of the clock, not a pause.
 const JUMP: Duration = Duration::from_secs(10);
 /// A step so many times the usual one is a gap.

@@ -57,6 +57,26 @@ pub struct VideoParams {
     pub reorder: Option<u32>,
 }
 
+impl VideoParams {
+    /// Of a stream of which only the codec is known: enough for backends to say what they make of
+    /// that.
+    pub const fn unknown(codec: Codec) -> Self {
+        Self {
+            codec,
+            width: 0,
+            height: 0,
+            frame_rate: None,
+            color: ColorDescription::UNSPECIFIED,
+            profile: 0,
+            level: 0,
+            bit_depth: 0,
+            chroma_format: 0,
+            interlaced: false,
+            reorder: None,
+        }
+    }
+}
+
 /// Parameters of an audio stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioParams {

@@ -196,17 +196,106 @@ fn b_pictures_come_in_display_order_and_close_to_exact() {
     }
 }
 
+/// Of these, OpenH264 decodes none. That their pictures are FFmpeg's before they become 8-bit 4:2:0
+/// frames, `codec/rust_h264` tests.
 #[test]
-fn streams_that_cannot_be_decoded_are_refused_with_what_and_why() {
-    for (name, why) in [
-        ("interlaced_576i.ts", "interlaced"),
-        ("h264_high10_240p25.ts", "10 bits per sample"),
+fn interlaced_ten_bit_422_and_monochrome_come_with_their_times_and_sizes() {
+    for (name, size, lag) in [
+        ("interlaced_576i.ts", (720, 576), 2),
+        ("h264_mbaff_bframes.ts", (320, 192), 2),
+        ("h264_high10_240p25.ts", (320, 240), 2),
+        ("h264_high422_8.ts", (256, 144), 2),
+        ("h264_high422_10_interlaced.ts", (320, 192), 2),
+        ("h264_monochrome.ts", (256, 144), 2),
     ] {
-        match Clip::read(name).open() {
-            Ok(_) => panic!("{name} was taken"),
-            Err(error) => assert!(error.to_string().contains(why), "{name}: {error}"),
+        let clip = Clip::read(name);
+        let mut decoder = clip.open().unwrap();
+        assert_eq!(decoder.name(), "rust_h264", "{name}");
+        let decoded = decode(&mut decoder, &clip.units);
+        assert!(decoded.errors.is_empty(), "{name}: {:?}", decoded.errors);
+        assert_eq!(decoded.lag, lag, "{name}");
+        let times: Vec<i64> = decoded.shown.iter().map(|shown| shown.pts).collect();
+        let expected: Vec<i64> = figures(name).into_iter().map(|(pts, _)| pts).collect();
+        assert_eq!(times, expected, "{name}");
+        assert!(
+            decoded.shown.iter().all(|shown| shown.size == size),
+            "{name}"
+        );
+        if name == "h264_monochrome.ts" {
+            let shown: Vec<_> = decoded.shown.into_iter().map(Shown::wrapped).collect();
+            assert_eq!(shown, figures(name), "nothing of it needs conversion");
         }
     }
+}
+
+/// Muxers that write no decoding times, or wrong ones: the order is learned from the pictures that
+/// come too late, which are lost once.
+#[test]
+fn b_pictures_without_decoding_times_are_put_in_order_after_the_first_few() {
+    let mut clip = Clip::read("bframes_360p30_high_aac.ts");
+    let intact = clip.decode();
+    for unit in &mut clip.units {
+        unit.dts = unit.pts;
+    }
+    let decoded = decode(&mut clip.open().unwrap(), &clip.units);
+    assert!(decoded.errors.len() <= 3, "{:?}", decoded.errors);
+    assert_eq!(decoded.shown.len(), intact.len() - decoded.errors.len());
+    let times: Vec<i64> = decoded.shown.iter().map(|shown| shown.pts).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    assert!(decoded.shown.iter().all(|shown| intact.contains(shown)));
+}
+
+/// A recorder that begins in the middle of an open group of pictures: its first pictures refer to
+/// what is missing, and are left out.
+#[test]
+fn open_groups_of_pictures_can_be_joined() {
+    let clip = Clip::read("h264_open_gop.ts");
+    let whole = clip.decode();
+    let points = keyframes(&clip.units);
+    let idr = |unit: &AccessUnit| {
+        trickle_media::h264::annexb::nal_units(&unit.data)
+            .any(|nal| nal.kind() == trickle_media::h264::NalKind::IDR)
+    };
+    let join = points
+        .into_iter()
+        .find(|&at| !idr(&clip.units[at]))
+        .unwrap();
+    let decoded = decode(&mut clip.open().unwrap(), &clip.units[join..]);
+    let from = clip.units[join].pts.ticks;
+    let expected: Vec<Shown> = whole
+        .into_iter()
+        .filter(|shown| shown.pts >= from)
+        .collect();
+    assert_eq!(decoded.shown, expected);
+    assert!(!decoded.errors.is_empty(), "leading pictures are told");
+}
+
+#[test]
+fn damage_in_an_interlaced_stream_stops_pictures_until_the_next_keyframe() {
+    let mut clip = Clip::read("h264_mbaff_bframes.ts");
+    let intact = clip.decode();
+    let next = keyframes(&clip.units)[1];
+    clip.units[4] = cut(&clip.units[4]);
+    clip.units[4].flags.damaged = true;
+    let decoded = decode(&mut clip.open().unwrap(), &clip.units);
+    assert!(!decoded.errors.is_empty());
+    let resumed = clip.units[next].pts.ticks;
+    for shown in &decoded.shown {
+        assert!(intact.contains(shown), "{}", shown.pts);
+    }
+    let after = |shown: &[Shown]| shown.iter().filter(|shown| shown.pts >= resumed).count();
+    assert_eq!(after(&decoded.shown), after(&intact));
+}
+
+#[test]
+fn what_nobody_decodes_is_refused_with_every_reason() {
+    let mut clip = Clip::read("h264_monochrome.ts");
+    clip.params.bit_depth = 14;
+    let error = clip.open().err().unwrap().to_string();
+    assert!(
+        error.contains("OpenH264") && error.contains("rust_h264"),
+        "{error}"
+    );
 }
 
 /// Where damage can be noticed it costs pictures, and never shows a wrong one.

@@ -143,6 +143,9 @@ pub enum AudioMode {
     /// codecs are decoded and encoded.
     #[default]
     Opus,
+    /// The output carries AAC, for players that take no Opus: AAC is passed on, other codecs are
+    /// decoded and encoded.
+    Aac,
     /// Packets are passed on as they came, whatever their codec, unless the processor takes audio:
     /// what it returns is encoded as Opus.
     Copy,
@@ -156,11 +159,12 @@ impl FromStr for AudioMode {
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         match text {
             "opus" => Ok(Self::Opus),
+            "aac" => Ok(Self::Aac),
             "copy" => Ok(Self::Copy),
             "none" => Ok(Self::None),
             other => Err(ConfigError::new(
                 "audio",
-                format!("must be opus, copy or none, got {other:?}"),
+                format!("must be opus, aac, copy or none, got {other:?}"),
             )),
         }
     }

@@ -11,7 +11,7 @@ use trickle_media::frame::FramePool;
 use trickle_media::h264::sps::Sps;
 use trickle_media::h264::{NalKind, annexb};
 use trickle_media::stream::StreamParams;
-use trickle_media::{ColorDescription, StreamInfo, Timestamp, VideoParams};
+use trickle_media::{StreamInfo, Timestamp, VideoParams};
 
 use crate::error::EndReason;
 use crate::item::{Coded, Frame, Item, Streams};
@@ -378,20 +378,7 @@ fn picture_params(unit: &AccessUnit, stream: &StreamInfo) -> Option<VideoParams>
     }
     match &stream.params {
         StreamParams::Video(params) => Some(params.clone()),
-        // Enough for the backends to say what they make of the codec.
-        _ => Some(VideoParams {
-            codec: unit.codec,
-            width: 0,
-            height: 0,
-            frame_rate: None,
-            color: ColorDescription::UNSPECIFIED,
-            profile: 0,
-            level: 0,
-            bit_depth: 0,
-            chroma_format: 0,
-            interlaced: false,
-            reorder: None,
-        }),
+        _ => Some(VideoParams::unknown(unit.codec)),
     }
 }
 

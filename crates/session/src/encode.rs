@@ -7,15 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use trickle_media::access_unit::{Codec, TrackId};
 use trickle_media::audio::OPUS_SAMPLE_RATE;
+use trickle_media::audio::aac_config::AudioSpecificConfig;
 use trickle_media::backend::Backends;
-use trickle_media::codec::{OpusEncoder, OpusEncoderSettings};
-use trickle_media::coder::{Encoder, VideoEncoder, VideoEncoderSettings};
-use trickle_media::error::CodecError;
+use trickle_media::codec::{AacEncoder, AacEncoderSettings, OpusEncoder, OpusEncoderSettings};
+use trickle_media::coder::{AudioEncoder, VideoEncoder, VideoEncoderSettings};
+use trickle_media::error::{CodecError, Unsupported};
 use trickle_media::frame::{FramePool, StageTimes};
 use trickle_media::stream::{Rational, StreamParams};
 use trickle_media::{AccessUnit, AudioFrame, AudioParams, StreamInfo, Timestamp, VideoFrame};
 
-use crate::config::EncodeConfig;
+use crate::config::{AudioMode, EncodeConfig};
 use crate::error::EndReason;
 use crate::item::{Coded, Encoded, Frame, Item};
 use crate::queue::Push;
@@ -60,7 +61,7 @@ struct OpenVideo {
 }
 
 struct OpenSound {
-    encoder: OpusEncoder,
+    encoder: AudioEncoder,
     stream: Arc<StreamInfo>,
 }
 
@@ -352,15 +353,11 @@ impl EncodeStage {
             return Ok(());
         }
         if self.sound.is_none() {
-            // One channel or two; `OpusEncoder` mixes what has more, now and later.
+            // One channel or two; encoders mix what has more, now and later.
             let channels = if sound.channels() == 1 { 1 } else { 2 };
-            match OpusEncoder::new(OpusEncoderSettings::new(channels), &self.pool) {
-                Ok(encoder) => {
-                    self.sound = Some(OpenSound {
-                        encoder,
-                        stream: Arc::new(opus_stream(channels)),
-                    });
-                }
+            let mode = self.shared.stats.facts().audio.mode;
+            match open_sound(mode, channels, &self.pool) {
+                Ok(open) => self.sound = Some(open),
                 Err(error) => {
                     self.shared
                         .fail(EndReason::EncoderFailed(error.to_string()));
@@ -452,17 +449,36 @@ impl Gop {
     }
 }
 
-/// The output's audio stream. Its track is the muxer's to choose.
-pub(crate) fn opus_stream(channels: u8) -> StreamInfo {
+/// An encoder of what the output carries, and its stream.
+fn open_sound(mode: AudioMode, channels: u8, pool: &FramePool) -> Result<OpenSound, Unsupported> {
+    let encoder: AudioEncoder = match mode {
+        AudioMode::Aac => Box::new(AacEncoder::new(AacEncoderSettings::new(channels), pool)?),
+        _ => Box::new(OpusEncoder::new(OpusEncoderSettings::new(channels), pool)?),
+    };
+    Ok(OpenSound {
+        encoder,
+        stream: Arc::new(coded_stream(mode, channels)),
+    })
+}
+
+/// The output's audio stream, where it is encoded here. Its track is the muxer's to choose.
+pub(crate) fn coded_stream(mode: AudioMode, channels: u8) -> StreamInfo {
+    let (codec, config) = match mode {
+        AudioMode::Aac => {
+            let config = AudioSpecificConfig::lc(OPUS_SAMPLE_RATE, channels);
+            (Codec::Aac, config.to_bytes().into())
+        }
+        _ => (Codec::Opus, Bytes::new()),
+    };
     StreamInfo {
         track: TrackId(0),
-        codec: Codec::Opus,
+        codec,
         language: None,
         params: StreamParams::Audio(AudioParams {
-            codec: Codec::Opus,
+            codec,
             sample_rate: OPUS_SAMPLE_RATE,
             channels,
-            config: Bytes::new(),
+            config,
         }),
     }
 }

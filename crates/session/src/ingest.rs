@@ -104,7 +104,14 @@ impl Ingest<'_> {
 
     /// Gives the stages what the demuxer has ready.
     fn hand_on(&mut self) -> Result<(), Over> {
-        hand_on(&mut self.demuxer, &mut self.intake, self.shared)
+        while let Some(event) = self.demuxer.next_event() {
+            match event {
+                DemuxEvent::Streams(streams) => self.intake.streams(&streams)?,
+                DemuxEvent::Unit(unit) => self.intake.unit(unit)?,
+                DemuxEvent::Fault(fault) => note_fault(&fault, self.shared),
+            }
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), Over> {
@@ -126,27 +133,14 @@ impl Ingest<'_> {
     }
 }
 
-/// Gives the stages what a demuxer has ready.
-pub(crate) fn hand_on(
-    demuxer: &mut Demuxer,
-    intake: &mut Intake,
-    shared: &Shared,
-) -> Result<(), Over> {
-    while let Some(event) = demuxer.next_event() {
-        match event {
-            DemuxEvent::Streams(streams) => intake.streams(&streams)?,
-            DemuxEvent::Unit(unit) => intake.unit(unit)?,
-            DemuxEvent::Fault(fault) => {
-                let faults = &shared.stats.transport_faults;
-                faults.add(1);
-                // A bad line must not fill the log.
-                if faults.get().is_power_of_two() {
-                    tracing::warn!(%fault, count = faults.get(), "fault in the input");
-                }
-            }
-        }
+/// Counts a fault of the container.
+pub(crate) fn note_fault(fault: &dyn std::fmt::Display, shared: &Shared) {
+    let faults = &shared.stats.transport_faults;
+    faults.add(1);
+    // A bad line must not fill the log.
+    if faults.get().is_power_of_two() {
+        tracing::warn!(%fault, count = faults.get(), "fault in the input");
     }
-    Ok(())
 }
 
 /// Why a segment is not read any further.

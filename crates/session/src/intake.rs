@@ -92,11 +92,10 @@ impl Intake {
         match (self.audio, codec) {
             (AudioMode::None, _) => AudioRoute::None,
             _ if self.takes_audio => AudioRoute::Processed,
-            (AudioMode::Opus | AudioMode::Copy, Codec::Opus) | (AudioMode::Copy, Codec::Aac) => {
-                AudioRoute::Copied
-            }
-            // The output carries nothing but AAC and Opus.
-            _ => AudioRoute::Transcoded,
+            (AudioMode::Copy, _)
+            | (AudioMode::Opus, Codec::Opus)
+            | (AudioMode::Aac, Codec::Aac) => AudioRoute::Copied,
+            (AudioMode::Opus | AudioMode::Aac, _) => AudioRoute::Transcoded,
         }
     }
 

@@ -30,11 +30,13 @@ fn route(audio: AudioMode, takes_audio: bool, codec: Codec) -> AudioRoute {
 
 #[test]
 fn what_becomes_of_sound() {
-    use AudioMode::{Copy, None, Opus};
+    use AudioMode::{Aac, Copy, None, Opus};
     assert_eq!(route(Opus, false, Codec::Opus), AudioRoute::Copied);
     assert_eq!(route(Opus, false, Codec::Aac), AudioRoute::Transcoded);
     assert_eq!(route(Copy, false, Codec::Aac), AudioRoute::Copied);
-    assert_eq!(route(Copy, false, Codec::Ac3), AudioRoute::Transcoded);
+    assert_eq!(route(Copy, false, Codec::Ac3), AudioRoute::Copied);
+    assert_eq!(route(Aac, false, Codec::Aac), AudioRoute::Copied);
+    assert_eq!(route(Aac, false, Codec::Opus), AudioRoute::Transcoded);
     assert_eq!(route(Opus, true, Codec::Opus), AudioRoute::Processed);
     assert_eq!(route(None, true, Codec::Opus), AudioRoute::None);
 }

@@ -1,13 +1,12 @@
 //! Files through the same stages: everything waits for everything, and nothing is lost.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::Handle;
-use trickle_media::ts::{DemuxOptions, Demuxer};
-use trickle_media::{Backends, mp4};
+use trickle_media::Backends;
 use trickle_processor::{Driver, Params, SharedModel, StreamContext};
 
 use crate::config::{AudioMode, EncodeConfig, OnError};
@@ -15,7 +14,8 @@ use crate::decode::DecodeStage;
 use crate::egress::sent;
 use crate::encode::EncodeStage;
 use crate::error::{EndReason, StartError};
-use crate::ingest::hand_on;
+use crate::feed::{MediaEvent, MediaReader, ReadError};
+use crate::ingest::note_fault;
 use crate::intake::Intake;
 use crate::output::Output;
 use crate::process::ProcessStage;
@@ -24,9 +24,6 @@ use crate::status::{
     AudioStatus, CodecStatus, Faults, FrameCounts, InputStatus, OutputStatus, ProcessorStatus,
 };
 use crate::thread::StageThread;
-
-/// Bytes read at a time.
-const CHUNK: usize = 64 * 1024;
 
 /// How a file is processed.
 #[derive(Clone, Debug, Default)]
@@ -41,47 +38,10 @@ pub struct OfflineConfig {
     pub on_error: OnError,
 }
 
-/// An input that can be read from any place.
-pub trait ReadSeek: Read + Seek + Send {}
-
-impl<T: Read + Seek + Send> ReadSeek for T {}
-
-/// Where a file's media comes from.
-pub enum Source<'a> {
-    /// A transport stream, read from front to back.
-    Ts(Box<dyn Read + Send + 'a>),
-    /// An MP4 file.
-    Mp4(Box<dyn ReadSeek + 'a>),
-}
-
-impl<'a> Source<'a> {
-    /// Looks at the first bytes to tell what the input is, and goes back to its start.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn detect(mut input: impl ReadSeek + 'a) -> io::Result<Self> {
-        let mut head = [0; 8];
-        let mut length = 0;
-        while length < head.len() {
-            match input.read(&mut head[length..])? {
-                0 => break,
-                read => length += read,
-            }
-        }
-        input.seek(SeekFrom::Start(0))?;
-        // ISO/IEC 14496-12, 4.3: every file begins with a box, and almost all with `ftyp`.
-        Ok(if &head[4..] == b"ftyp" {
-            Self::Mp4(Box::new(input))
-        } else {
-            Self::Ts(Box::new(input))
-        })
-    }
-}
-
 /// How far a file is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes of the input that were read; zero for MP4, which is not read in order.
+    /// Bytes of the input that were read.
     pub bytes_in: u64,
     /// Frames processed.
     pub processed: u64,
@@ -121,10 +81,7 @@ pub enum OfflineError {
     Start(#[from] StartError),
     /// The input cannot be read.
     #[error("reading the input: {0}")]
-    Read(#[source] io::Error),
-    /// The input is no MP4 file that can be used.
-    #[error("reading the input: {0}")]
-    Mp4(#[source] mp4::Mp4Error),
+    Read(#[source] ReadError),
     /// The output cannot be written.
     #[error("writing the output: {0}")]
     Write(#[source] io::Error),
@@ -148,7 +105,7 @@ pub fn process<W: Write>(
     model: &SharedModel,
     backends: &Backends,
     runtime: &Handle,
-    source: Source<'_>,
+    source: MediaReader,
     output: W,
     mut progress: impl FnMut(Progress),
 ) -> Result<OfflineSummary, OfflineError> {
@@ -244,44 +201,21 @@ impl Drop for Joined {
 }
 
 /// Reads the source to its end.
-fn read(source: Source<'_>, mut intake: Intake, shared: &Shared) -> Result<(), OfflineError> {
-    let ended = match source {
-        Source::Ts(mut input) => {
-            let mut demuxer = Demuxer::new(DemuxOptions::default());
-            let mut chunk = vec![0; CHUNK];
-            loop {
-                let length = match input.read(&mut chunk) {
-                    Ok(0) => break,
-                    Ok(length) => length,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(error) => return Err(OfflineError::Read(error)),
-                };
-                shared.stats.bytes_in.add(length as u64);
-                demuxer.push(&chunk[..length], None);
-                if hand_on(&mut demuxer, &mut intake, shared).is_err() {
-                    return Ok(());
-                }
+fn read(mut source: MediaReader, mut intake: Intake, shared: &Shared) -> Result<(), OfflineError> {
+    let mut counted = 0;
+    while let Some(event) = source.next_event().map_err(OfflineError::Read)? {
+        let bytes = source.bytes_read();
+        shared.stats.bytes_in.add(bytes - counted);
+        counted = bytes;
+        let taken = match event {
+            MediaEvent::Streams(streams) => intake.streams(&streams),
+            MediaEvent::Unit(unit) => intake.unit(unit),
+            MediaEvent::Fault(fault) => {
+                note_fault(&fault, shared);
+                Ok(())
             }
-            demuxer.finish();
-            hand_on(&mut demuxer, &mut intake, shared)
-        }
-        Source::Mp4(input) => return read_mp4(input, intake),
-    };
-    if ended.is_ok() {
-        intake.finish();
-    }
-    Ok(())
-}
-
-fn read_mp4(mut input: Box<dyn ReadSeek + '_>, mut intake: Intake) -> Result<(), OfflineError> {
-    let size = input.seek(SeekFrom::End(0)).map_err(OfflineError::Read)?;
-    input.seek(SeekFrom::Start(0)).map_err(OfflineError::Read)?;
-    let mut reader = mp4::Reader::open(input, size).map_err(OfflineError::Mp4)?;
-    if intake.streams(reader.streams()).is_err() {
-        return Ok(());
-    }
-    while let Some(unit) = reader.next_unit().map_err(OfflineError::Mp4)? {
-        if intake.unit(unit).is_err() {
+        };
+        if taken.is_err() {
             return Ok(());
         }
     }

@@ -11,7 +11,8 @@ use trickle_media::stream::StreamParams;
 use trickle_media::ts::{MuxError, MuxOptions, Placed, Segmenter, SegmenterOptions};
 use trickle_media::{StreamInfo, Timestamp};
 
-use crate::encode::opus_stream;
+use crate::config::AudioMode;
+use crate::encode::coded_stream;
 use crate::error::EndReason;
 use crate::interleave::Interleaver;
 use crate::item::{Coded, Encoded, Item, Streams};
@@ -20,6 +21,9 @@ use crate::status::AudioRoute;
 
 /// How long sound waits for the first picture before the output begins without one.
 const START_WAIT: Duration = Duration::from_secs(10);
+
+/// Pictures that wait at most until it is known what the sound beside them is.
+const MAX_EARLY: usize = 30;
 
 /// Tracks of the output's streams.
 const VIDEO: TrackId = TrackId(1);
@@ -52,6 +56,8 @@ pub(crate) struct Output {
     /// When the first packet of sound came, before the output began.
     waiting_since: Option<Instant>,
     last_sound: Option<Timestamp>,
+    /// Pictures that came before it was known what the sound beside them is.
+    early: VecDeque<Encoded>,
     ready: VecDeque<Chunk>,
 }
 
@@ -88,6 +94,7 @@ impl Output {
             mux: None,
             waiting_since: None,
             last_sound: None,
+            early: VecDeque::new(),
             ready: VecDeque::new(),
         }
     }
@@ -98,12 +105,17 @@ impl Output {
             Item::Streams(streams) => {
                 self.interleaver.expect_video(streams.video.is_some());
                 self.expected = Some(streams);
+                self.release_early(now, shared);
             }
-            Item::Encoded(encoded) => self.picture(encoded, now, shared),
+            Item::Encoded(encoded) => {
+                self.early.push_back(encoded);
+                self.release_early(now, shared);
+            }
             Item::Packet(packet) => {
                 self.waiting_since = self.waiting_since.or(now);
                 let dropped = self.interleaver.audio(packet, now);
                 shared.stats.audio_dropped.add(dropped);
+                self.release_early(now, shared);
             }
             // All else ends in an earlier stage.
             Item::Picture(_) | Item::Frame(_) | Item::Sound(_) | Item::Update(_) => {}
@@ -126,6 +138,9 @@ impl Output {
 
     /// The stages have ended: nothing is waited for any more.
     pub(crate) fn finish(&mut self, shared: &Shared) {
+        while let Some(encoded) = self.early.pop_front() {
+            self.picture(encoded, None, shared);
+        }
         self.interleaver.expect_video(false);
         if self.mux.is_none() {
             self.begin_with_sound(shared);
@@ -175,6 +190,25 @@ impl Output {
         }
     }
 
+    /// Takes the pictures that waited, unless the output would begin without its sound: what is
+    /// copied is known by its first packet only.
+    fn release_early(&mut self, now: Option<Instant>, shared: &Shared) {
+        while self.early.len() > MAX_EARLY || !self.awaits_sound() {
+            let Some(encoded) = self.early.pop_front() else {
+                break;
+            };
+            self.picture(encoded, now, shared);
+        }
+    }
+
+    fn awaits_sound(&self) -> bool {
+        let promised = self.expected.as_ref().filter(|streams| {
+            let known = |sound: &Arc<StreamInfo>| sound.params != StreamParams::Unknown;
+            streams.route == AudioRoute::Copied && !streams.audio.as_ref().is_none_or(known)
+        });
+        self.mux.is_none() && promised.is_some() && self.interleaver.first().is_none()
+    }
+
     fn picture(
         &mut self,
         Encoded { mut unit, times }: Encoded,
@@ -187,7 +221,8 @@ impl Output {
                 let dropped = self.interleaver.drop_before(unit.dts);
                 shared.stats.audio_dropped.add(dropped);
             }
-            let sound = self.expected_sound();
+            let mode = shared.stats.facts().audio.mode;
+            let sound = self.expected_sound(mode);
             self.carry(Some(unit.codec), sound, shared);
         }
         // Sound of before the picture goes before it, that of its very time with it.
@@ -307,7 +342,7 @@ impl Output {
     }
 
     /// What the output's sound is, or will be: what came last, else what is to be expected.
-    fn expected_sound(&mut self) -> Option<StreamInfo> {
+    fn expected_sound(&mut self, mode: AudioMode) -> Option<StreamInfo> {
         let streams = self.expected.clone()?;
         let promised = streams.audio.as_ref()?;
         if let Some(first) = self.interleaver.first() {
@@ -319,8 +354,8 @@ impl Output {
         }
         let coded = match (&promised.params, streams.route) {
             (_, AudioRoute::Copied) => StreamInfo::clone(promised),
-            (StreamParams::Audio(params), _) => opus_stream(params.channels.min(2)),
-            (StreamParams::Unknown | StreamParams::Video(_), _) => opus_stream(2),
+            (StreamParams::Audio(params), _) => coded_stream(mode, params.channels.min(2)),
+            (StreamParams::Unknown | StreamParams::Video(_), _) => coded_stream(mode, 2),
         };
         Some(StreamInfo {
             track: SOUND,

@@ -20,7 +20,8 @@ use trickle_media::frame::FramePool;
 use trickle_media::{AccessUnit, Backend, Backends, Unsupported, VideoFrame, VideoParams};
 use trickle_processor::{FrameProcessor, ProcessorError, erase};
 use trickle_session::AudioMode;
-use trickle_session::offline::{OfflineConfig, Source, process};
+use trickle_session::feed::{MediaReader, ReadOptions};
+use trickle_session::offline::{OfflineConfig, process};
 use trickle_testkit::clip_bytes;
 
 /// Frames after which nothing is allocated any more.
@@ -242,13 +243,16 @@ fn after_100_frames_no_stage_allocates() {
         ..OfflineConfig::default()
     };
     let runtime = Runtime::new().expect("a runtime");
+    let twice = [&clip[..], &clip[..]].concat();
+    let open = move || Ok(Cursor::new(twice.clone()));
+    let source = MediaReader::open(ReadOptions::default(), open).expect("a clip");
     let watched = Watched(CpuBackend::new(), Arc::clone(&stages));
     let summary = process(
         &config,
         &erase(Negative(Arc::clone(&stages))),
         &Backends::new(vec![Arc::new(watched)]),
         runtime.handle(),
-        Source::Ts(Box::new(Cursor::new([&clip[..], &clip[..]].concat()))),
+        source,
         std::io::sink(),
         |_| {},
     );

@@ -3,10 +3,11 @@
 use clap::Args;
 use indicatif::HumanBytes;
 use serde::Serialize;
-use trickle_gpu::{Choice, Coding, DeviceReport, NvidiaHardware, Report};
+use trickle_gpu::{Coding, DeviceReport, NvidiaHardware, Report};
 use trickle_media::backend::BackendDescription;
 use trickle_media::hardware::{DeviceLoad, HardwareProbe};
 
+use crate::backends::{self, Choice};
 use crate::error::CliError;
 use crate::output;
 
@@ -61,8 +62,8 @@ pub(crate) async fn run(args: DevicesArgs) -> Result<(), CliError> {
 }
 
 fn look() -> Result<Devices, CliError> {
-    let backends = trickle_gpu::backends(Choice::Auto, Choice::Auto)
-        .map_err(|refusal| CliError::new(refusal.to_string()))?;
+    let auto = Choice::Device(trickle_gpu::Choice::Auto);
+    let backends = backends::open(auto, auto).map_err(CliError::new)?;
     Ok(Devices {
         backends: backends.describe(),
         nvidia: trickle_gpu::probe(),

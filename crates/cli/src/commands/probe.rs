@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use trickle_media::probe::{Probe, ProbeReport};
-use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
+use trickle_media::probe::{Finding, Probe, ProbeReport};
+use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer, TransportReport};
 use trickle_proto::Start;
 use trickle_session::feed::MediaEvent;
 use url::Url;
 
+use crate::backends::{self, Choice};
 use crate::channel::ConnectFlags;
 use crate::error::CliError;
+use crate::input::ReadFlags;
 use crate::settings::duration;
 use crate::ui::Ui;
 use crate::{channel, input, interrupt, output};
@@ -22,13 +24,16 @@ mod text;
 /// Faults that are told in full; all are counted.
 const FAULTS_TOLD: usize = 10;
 
-/// Tell what streams a file or a channel holds: codecs, sizes, rates, GOPs, and what is wrong
+/// Tell what streams a file or a channel holds: codecs, sizes, rates, GOPs, what is wrong, and what
+/// to do about it
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ProbeArgs {
     /// MP4 or MPEG-TS file, - for MPEG-TS from stdin, or a channel's URL
     #[arg(value_name = "FILE|CHANNEL_URL")]
     source: String,
+    #[command(flatten)]
+    read: ReadFlags,
     #[command(flatten)]
     connect: ConnectFlags,
     /// How long a channel is watched
@@ -42,6 +47,7 @@ pub(crate) struct ProbeArgs {
 const EXAMPLES: &str = "\
 Examples:
   trickle probe clip.mp4
+  trickle probe broadcast.ts --program 2
   trickle probe http://127.0.0.1:2939/in --seconds 5s --json";
 
 /// What was found.
@@ -52,6 +58,10 @@ struct Found {
     bytes: u64,
     #[serde(flatten)]
     report: ProbeReport,
+    /// What is worth knowing, problems first.
+    findings: Vec<Finding>,
+    /// Of a transport stream, what is known of it as a whole.
+    transport: Option<TransportReport>,
     /// Faults of the container.
     faults: u64,
     /// The first of them.
@@ -64,6 +74,7 @@ struct Gathered {
     bytes: u64,
     faults: u64,
     first_faults: Vec<String>,
+    transport: Option<TransportReport>,
 }
 
 impl Gathered {
@@ -74,14 +85,20 @@ impl Gathered {
         }
     }
 
-    fn found(self, source: String) -> Found {
-        Found {
+    /// Opens devices to ask what they decode, which blocks.
+    fn found(self, source: String) -> Result<Found, CliError> {
+        let auto = Choice::Device(trickle_gpu::Choice::Auto);
+        let backends = backends::open(auto, auto).map_err(CliError::new)?;
+        let findings = self.probe.findings(self.transport.as_ref(), &backends);
+        Ok(Found {
             source,
+            findings,
+            transport: self.transport,
             bytes: self.bytes,
             report: self.probe.report(),
             faults: self.faults,
             first_faults: self.first_faults,
-        }
+        })
     }
 }
 
@@ -92,13 +109,15 @@ pub(crate) async fn run(args: ProbeArgs, ui: &Ui) -> Result<(), CliError> {
             watch(&url, &args, ui).await?
         }
         _ => {
-            let path = PathBuf::from(&args.source);
-            tokio::task::spawn_blocking(move || read(&path))
+            let (path, flags) = (PathBuf::from(&args.source), args.read);
+            tokio::task::spawn_blocking(move || read(&path, flags))
                 .await
                 .map_err(|error| CliError::caused("reading", &error))??
         }
     };
-    let found = gathered.found(args.source);
+    let found = tokio::task::spawn_blocking(move || gathered.found(args.source))
+        .await
+        .map_err(|error| CliError::caused("looking for devices", &error))??;
     if args.json {
         output::json(&found)
     } else {
@@ -107,9 +126,9 @@ pub(crate) async fn run(args: ProbeArgs, ui: &Ui) -> Result<(), CliError> {
 }
 
 /// Reads a file to its end.
-fn read(path: &std::path::Path) -> Result<Gathered, CliError> {
+fn read(path: &std::path::Path, flags: ReadFlags) -> Result<Gathered, CliError> {
     let failed = |error| CliError::caused(format!("cannot read {}", input::name(path)), &error);
-    let mut reader = input::open(path)?;
+    let mut reader = input::open(path, flags)?;
     let mut gathered = Gathered::default();
     while let Some(event) = reader.next_event().map_err(failed)? {
         match event {
@@ -119,6 +138,7 @@ fn read(path: &std::path::Path) -> Result<Gathered, CliError> {
         }
     }
     gathered.bytes = reader.bytes_read();
+    gathered.transport = reader.transport();
     Ok(gathered)
 }
 
@@ -131,7 +151,10 @@ async fn watch(url: &Url, args: &ProbeArgs, ui: &Ui) -> Result<Gathered, CliErro
         .client()?
         .subscribe(url, Start::Current)
         .map_err(|error| failed(error.into()))?;
-    let mut demuxer = Demuxer::new(DemuxOptions::default());
+    let mut demuxer = Demuxer::new(DemuxOptions {
+        program: args.read.program,
+        ..DemuxOptions::default()
+    });
     let mut gathered = Gathered::default();
     let progress = ui.spinner();
     progress.set_message(format!("watching {url}"));
@@ -157,6 +180,7 @@ async fn watch(url: &Url, args: &ProbeArgs, ui: &Ui) -> Result<Gathered, CliErro
     ended?;
     demuxer.finish();
     drain(&mut demuxer, &mut gathered);
+    gathered.transport = Some(demuxer.report());
     Ok(gathered)
 }
 

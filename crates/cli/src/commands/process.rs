@@ -1,7 +1,6 @@
 //! `trickle process`: a file through a processor, as fast as it goes.
 
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,12 +10,12 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use trickle_media::Backends;
 use trickle_processor::{Params, Registry, SharedModel};
-use trickle_session::offline::{
-    self, OfflineConfig, OfflineError, OfflineSummary, Progress, Source,
-};
+use trickle_session::offline::{self, OfflineConfig, OfflineError, OfflineSummary, Progress};
 
 use crate::error::CliError;
+use crate::input::ReadFlags;
 use crate::settings::{BackendFlags, EncodeFlags, ProcessorFlags, params};
+use crate::sink::Sink;
 use crate::ui::Ui;
 use crate::{input, interrupt};
 
@@ -28,9 +27,11 @@ pub(crate) struct ProcessArgs {
     /// MP4 or MPEG-TS file; - reads MPEG-TS from stdin
     #[arg(value_name = "IN|-")]
     input: PathBuf,
-    /// MPEG-TS file to write; - is stdout
+    /// File to write: MP4 if it is named .mp4, else MPEG-TS; - is stdout
     #[arg(value_name = "OUT|-")]
     output: PathBuf,
+    #[command(flatten)]
+    read: ReadFlags,
     #[command(flatten)]
     processor: ProcessorFlags,
     /// Parameters of the processor and of the worker, a JSON object
@@ -45,6 +46,7 @@ pub(crate) struct ProcessArgs {
 const EXAMPLES: &str = "\
 Examples:
   trickle process in.mp4 out.ts --processor grayscale
+  trickle process in.ts out.mp4
   trickle process in.ts out.ts --processor tint --params '{\"strength\": 0.5, \"width\": 640, \"height\": 360}'
 
 The same input, settings, build and backend give the same bytes.";
@@ -65,6 +67,7 @@ pub(crate) async fn run(args: ProcessArgs, registry: &Registry, ui: &Ui) -> Resu
         .map_err(|error| CliError::caused("cannot load the processor", &error))?;
     let job = Job {
         input: args.input,
+        read: args.read,
         output: args.output,
         config,
         model,
@@ -81,13 +84,6 @@ pub(crate) async fn run(args: ProcessArgs, registry: &Registry, ui: &Ui) -> Resu
 }
 
 fn check_output(args: &ProcessArgs) -> Result<(), CliError> {
-    if args
-        .output
-        .extension()
-        .is_some_and(|extension| extension == "mp4")
-    {
-        return Err(CliError::usage("the output is MPEG-TS: name it .ts"));
-    }
     let same = match (args.input.canonicalize(), args.output.canonicalize()) {
         (Ok(input), Ok(output)) => input == output,
         _ => false,
@@ -103,6 +99,7 @@ fn check_output(args: &ProcessArgs) -> Result<(), CliError> {
 /// Everything that the blocking part needs.
 struct Job {
     input: PathBuf,
+    read: ReadFlags,
     output: PathBuf,
     config: OfflineConfig,
     model: SharedModel,
@@ -113,9 +110,10 @@ struct Job {
 
 impl Job {
     fn run(self, runtime: &Handle) -> Result<String, CliError> {
-        let (source, size) = open(&self.input)?;
-        let output = Stoppable {
-            inner: create(&self.output)?,
+        let source = input::open(&self.input, self.read)?;
+        let size = std::fs::metadata(&self.input).map(|file| file.len()).ok();
+        let mut output = Stoppable {
+            inner: Sink::create(&self.output)?,
             stop: self.stop.clone(),
         };
         let bar = match size {
@@ -134,49 +132,31 @@ impl Job {
             &self.backends,
             runtime,
             source,
-            output,
+            &mut output,
             progress,
         );
         bar.finish_and_clear();
+        let write_failed = |error: &io::Error| {
+            CliError::caused(format!("cannot write {}", self.output.display()), error)
+        };
+        // What was written until an error is still made a file that plays.
+        let finished = output.inner.finish();
         match processed {
-            Ok(summary) => Ok(describe(&self.output, &summary, began)),
+            Ok(summary) => {
+                finished.map_err(|error| write_failed(&error))?;
+                Ok(describe(&self.output, &summary, began))
+            }
             Err(_) if self.stop.is_cancelled() => Err(CliError::new(format!(
                 "interrupted: {} is not complete",
                 self.output.display()
             ))),
-            Err(error @ OfflineError::Write(_)) => Err(CliError::caused(
-                format!("cannot write {}", self.output.display()),
-                &error,
-            )),
+            Err(OfflineError::Write(error)) => Err(write_failed(&error)),
             Err(error) => Err(CliError::caused(
                 format!("cannot process {}", input::name(&self.input)),
                 &error,
             )),
         }
     }
-}
-
-/// The input, and its size where progress can be measured by it.
-fn open(path: &Path) -> Result<(Source<'static>, Option<u64>), CliError> {
-    if path == Path::new("-") {
-        return Ok((Source::Ts(Box::new(io::stdin())), None));
-    }
-    let failed =
-        |error: io::Error| CliError::caused(format!("cannot read {}", path.display()), &error);
-    let file = File::open(path).map_err(failed)?;
-    let size = file.metadata().map_err(failed)?.len();
-    let source = Source::detect(BufReader::new(file)).map_err(failed)?;
-    let read_in_order = matches!(source, Source::Ts(_));
-    Ok((source, read_in_order.then_some(size)))
-}
-
-fn create(path: &Path) -> Result<Box<dyn Write + Send>, CliError> {
-    if path == Path::new("-") {
-        return Ok(Box::new(io::stdout()));
-    }
-    let file = File::create(path)
-        .map_err(|error| CliError::caused(format!("cannot create {}", path.display()), &error))?;
-    Ok(Box::new(BufWriter::new(file)))
 }
 
 fn describe(path: &Path, summary: &OfflineSummary, began: Instant) -> String {

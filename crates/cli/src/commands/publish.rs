@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::channel::ConnectFlags;
 use crate::error::CliError;
+use crate::input::ReadFlags;
 use crate::ui::Ui;
 use crate::{channel, input, interrupt};
 
@@ -26,6 +27,8 @@ pub(crate) struct PublishArgs {
     /// The channel, http://HOST:PORT/NAME
     #[arg(value_name = "CHANNEL_URL", value_parser = channel::url)]
     channel: Url,
+    #[command(flatten)]
+    read: ReadFlags,
     #[command(flatten)]
     connect: ConnectFlags,
     /// Start over at the end, for ever, with timestamps that go on
@@ -42,7 +45,7 @@ Examples:
 The channel is closed at the end of the file, and on Ctrl-C.";
 
 pub(crate) async fn run(args: PublishArgs, ui: &Ui) -> Result<(), CliError> {
-    let reader = input::open(&args.input)?;
+    let reader = input::open(&args.input, args.read)?;
     if args.looped && !reader.can_rewind() {
         return Err(CliError::usage(
             "--loop needs a file: stdin can be read only once",

@@ -1,6 +1,5 @@
 //! `trickle subscribe`: a channel into a file.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,10 +10,11 @@ use url::Url;
 
 use crate::channel::ConnectFlags;
 use crate::error::CliError;
+use crate::sink::Sink;
 use crate::ui::Ui;
 use crate::{channel, interrupt};
 
-/// Read a channel and write its bytes to a file, as they arrive
+/// Read a channel and write its bytes to a file as they arrive, or record it as MP4
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SubscribeArgs {
@@ -23,7 +23,7 @@ pub(crate) struct SubscribeArgs {
     channel: Url,
     #[command(flatten)]
     connect: ConnectFlags,
-    /// Where to write; - is stdout
+    /// Where to write: an MP4 if it is named .mp4, else the bytes as they come; - is stdout
     #[arg(short, long, value_name = "FILE|-", default_value = "-")]
     output: PathBuf,
 }
@@ -31,13 +31,15 @@ pub(crate) struct SubscribeArgs {
 const EXAMPLES: &str = "\
 Examples:
   trickle subscribe http://127.0.0.1:2939/out -o out.ts
+  trickle subscribe http://127.0.0.1:2939/out -o recording.mp4
   trickle subscribe http://127.0.0.1:2939/out | ffplay -fflags nobuffer -
 
-It starts with the segment that is being written, and ends with the channel or with Ctrl-C.";
+It starts with the segment that is being written, and ends with the channel or with Ctrl-C. An MP4
+that was cut short plays up to its last complete group of pictures.";
 
 pub(crate) async fn run(args: SubscribeArgs, ui: &Ui) -> Result<(), CliError> {
     let stop = interrupt::token(ui);
-    let mut output = open(&args.output)?;
+    let mut output = Sink::create(&args.output)?;
     let mut subscriber = args
         .connect
         .client()?
@@ -49,7 +51,7 @@ pub(crate) async fn run(args: SubscribeArgs, ui: &Ui) -> Result<(), CliError> {
     let received = stop.run_until_cancelled(copying).await.unwrap_or(Ok(()));
     progress.finish_and_clear();
     output
-        .flush()
+        .finish()
         .map_err(|error| write_error(&args.output, &error))?;
     received
 }
@@ -57,7 +59,7 @@ pub(crate) async fn run(args: SubscribeArgs, ui: &Ui) -> Result<(), CliError> {
 async fn copy(
     subscriber: &mut Subscriber,
     args: &SubscribeArgs,
-    output: &mut Box<dyn Write + Send>,
+    output: &mut Sink,
     progress: &ProgressBar,
     ui: &Ui,
 ) -> Result<(), CliError> {
@@ -91,15 +93,6 @@ async fn copy(
         }
     }
     Ok(())
-}
-
-fn open(path: &Path) -> Result<Box<dyn Write + Send>, CliError> {
-    if path == Path::new("-") {
-        return Ok(Box::new(io::stdout()));
-    }
-    let file = File::create(path)
-        .map_err(|error| CliError::caused(format!("cannot create {}", path.display()), &error))?;
-    Ok(Box::new(file))
 }
 
 fn write_error(path: &Path, error: &io::Error) -> CliError {

@@ -69,7 +69,7 @@ struct Published {
 pub(crate) async fn run(plan: Plan, ui: &Ui) -> Result<(), CliError> {
     let stop = interrupt::token(ui);
     let reader = match &plan.input {
-        Some(path) => input::open(path)?,
+        Some(path) => input::open(path, input::ReadFlags::default())?,
         None => input::embedded(CLIP)?,
     };
     let server = StreamServer::builder_for(plan.model.clone())

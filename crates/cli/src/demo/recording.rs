@@ -12,6 +12,7 @@ use trickle_session::feed::MediaEvent;
 use url::Url;
 
 use crate::error::CliError;
+use crate::input::ReadFlags;
 use crate::{channel, input};
 
 /// Writes a channel to a file until it ends.
@@ -56,7 +57,7 @@ impl Recording {
         if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
             return Ok(found);
         }
-        let mut reader = input::open(path)?;
+        let mut reader = input::open(path, ReadFlags::default())?;
         let (mut last_video, mut last_audio) = (None, None);
         let failed = |error| CliError::caused(format!("cannot read {}", path.display()), &error);
         while let Some(event) = reader.next_event().map_err(failed)? {

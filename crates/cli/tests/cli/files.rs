@@ -25,6 +25,21 @@ fn probe_tells_what_a_clip_is() {
 }
 
 #[test]
+fn probe_says_what_can_be_done() {
+    let report = probe(&clip("interlaced_576i.ts"));
+    let findings = report["findings"].as_array().unwrap();
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding["what"].as_str().unwrap().contains("interlaced")),
+        "{findings:?}"
+    );
+    assert_eq!(report["transport"]["packet_len"], 188);
+    let text = succeed(&["probe", &clip("damaged_lost_packets.ts")]);
+    assert!(text.contains("problem: packets are missing"), "{text}");
+}
+
+#[test]
 fn probe_counts_damage() {
     let report = probe(&clip("damaged_lost_packets.ts"));
     assert!(report["faults"].as_u64().unwrap() > 0);
@@ -100,5 +115,25 @@ fn process_overwrites_no_input() {
     let path = dir.file("x.ts");
     std::fs::copy(clip("ptswrap_180p30.ts"), &path).unwrap();
     assert!(fail(2, &["process", &path, &path]).contains("same file"));
-    assert!(fail(2, &["process", &path, &dir.file("x.mp4")]).contains(".ts"));
+}
+
+#[test]
+fn process_writes_mp4_to_a_file_of_that_name() {
+    let dir = Dir::new("mp4_out");
+    let (input, output) = (clip("portrait_360x640_aac44k_mono.ts"), dir.file("out.mp4"));
+    for (mode, codec) in [("opus", "opus"), ("copy", "aac")] {
+        succeed(&["process", &input, &output, "--audio", mode]);
+        assert_eq!(&std::fs::read(&output).unwrap()[4..8], b"ftyp");
+        let (before, after) = (probe(&input), probe(&output));
+        let (before, video) = (stream(&before, "video"), stream(&after, "video"));
+        assert_eq!(video["units"], before["units"]);
+        assert_eq!(stream(&after, "audio")["codec"], codec);
+        assert_eq!(after["faults"], 0);
+    }
+}
+
+#[test]
+fn a_program_that_is_not_there_is_told() {
+    let report = succeed(&["probe", &clip("ptswrap_180p30.ts"), "--program", "7"]);
+    assert!(report.contains("program"), "{report}");
 }

@@ -19,7 +19,7 @@ const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 #[test]
 fn a_project_has_all_it_needs_to_build_test_and_deploy() {
     // What main.rs of a project does with its processor.
-    trickle_processor::Registry::empty()
+    let _ = trickle_processor::Registry::empty()
         .with("effect", "", effect::new())
         .with("model", "", model::new())
         .with("passthrough", "", passthrough::new());

@@ -22,7 +22,8 @@ use trickle_media::{
 use trickle_processor::builtin::{Grayscale, Invert, Passthrough, Tint};
 use trickle_processor::{Params, ProcessorError, SharedModel, erase};
 use trickle_session::EndReason;
-use trickle_session::offline::{self, OfflineConfig, OfflineError, OfflineSummary, Source};
+use trickle_session::feed::{MediaReader, ReadOptions};
+use trickle_session::offline::{self, OfflineConfig, OfflineError, OfflineSummary};
 use trickle_testkit::clip_bytes;
 
 use crate::emulated::{MACHINE, Machine};
@@ -34,6 +35,11 @@ const FRAMES: usize = 30;
 const FEW: usize = 8;
 /// Bytes of a transport stream's packet.
 const PACKET: usize = 188;
+
+fn reader(stream: Vec<u8>) -> MediaReader {
+    let open = move || Ok(Cursor::new(stream.clone()));
+    MediaReader::open(ReadOptions::default(), open).unwrap()
+}
 
 /// A picture that reached the encoder.
 #[derive(Clone)]
@@ -180,7 +186,7 @@ fn process(
         params: Params(params.as_object().unwrap().clone()),
         ..OfflineConfig::default()
     };
-    let source = Source::Ts(Box::new(Cursor::new(clip(count))));
+    let source = reader(clip(count));
     let mut output = Vec::new();
     let summary = offline::process(
         &config,
@@ -412,7 +418,8 @@ fn a_stream_that_nobody_can_decode_says_what_every_backend_said() {
     MACHINE.run(|| {
         let backends = trickle_gpu::backends(Choice::Cuda(Some(0)), Choice::Auto).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let source = Source::Ts(Box::new(Cursor::new(clip_bytes("h264_high10_240p25.ts"))));
+        // The CPU decodes 10 bits of H.264, and nothing of H.265.
+        let source = reader(clip_bytes("hevc_main10.ts"));
         let result = offline::process(
             &OfflineConfig::default(),
             &erase(Passthrough),
@@ -426,7 +433,7 @@ fn a_stream_that_nobody_can_decode_says_what_every_backend_said() {
             panic!("{result:?}");
         };
         assert!(
-            reason.contains("cuda:0: h264 is not supported: 10 bits per sample"),
+            reason.contains("cuda:0: hevc is not supported: 10 bits per sample"),
             "{reason}"
         );
         assert!(reason.contains("cpu: "), "{reason}");
@@ -438,7 +445,7 @@ fn hevc_is_offered_to_the_device_which_the_cpu_could_not_decode() {
     MACHINE.run(|| {
         let backends = trickle_gpu::backends(Choice::Auto, Choice::Auto).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let source = Source::Ts(Box::new(Cursor::new(clip_bytes("hevc_240p25.ts"))));
+        let source = reader(clip_bytes("hevc_240p25.ts"));
         let result = offline::process(
             &OfflineConfig::default(),
             &erase(Passthrough),
@@ -473,7 +480,7 @@ fn a_session_encodes_hevc_where_the_device_does() {
             &erase(Passthrough),
             &backends,
             runtime.handle(),
-            Source::Ts(Box::new(Cursor::new(clip(FEW)))),
+            reader(clip(FEW)),
             &mut output,
             |_| {},
         )

@@ -57,7 +57,11 @@ impl AudioSpecificConfig {
     /// # Errors
     /// [`AacConfigError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, AacConfigError> {
-        let bits = &mut BitReader::plain(bytes);
+        Self::read(&mut BitReader::plain(bytes))
+    }
+
+    /// Reads a configuration up to and including its `frameLengthFlag`.
+    pub(super) fn read(bits: &mut BitReader<'_>) -> Result<Self, AacConfigError> {
         let mut object_type = read_object_type(bits)?;
         let sample_rate = read_rate(bits)?;
         let channel_config = bits.bits(4)? as u8;
@@ -77,6 +81,17 @@ impl AudioSpecificConfig {
         };
         config.channels()?;
         Ok(config)
+    }
+
+    /// That of AAC-LC with frames of 1024 samples.
+    pub const fn lc(sample_rate: u32, channels: u8) -> Self {
+        Self {
+            object_type: 2,
+            sample_rate,
+            channel_config: channels,
+            extended_rate: None,
+            frame_samples: 1_024,
+        }
     }
 
     /// The configuration of a stream without extensions, as two bytes where its rate is in the

@@ -1,8 +1,10 @@
-//! Audio bitstreams and sample processing: ADTS, Opus packets, resampling, mixing down.
+//! Audio bitstreams and sample processing: ADTS, LATM, Opus packets, headers of others, resampling, mixing down.
 
 pub mod aac_config;
 pub mod adts;
 pub(crate) mod clock;
+pub mod frame_header;
+pub mod latm;
 mod mix;
 mod normalize;
 pub mod opus;

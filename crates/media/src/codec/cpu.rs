@@ -1,13 +1,16 @@
 //! The CPU's codecs as a [`Backend`].
 
 use crate::backend::{Backend, BackendDescription};
-use crate::codec::openh264::{self, H264Decoder, H264Encoder};
+use crate::codec::h264::H264Decoder;
+use crate::codec::openh264::{self, H264Encoder, OpenH264};
+use crate::codec::rust_h264::RustH264;
 use crate::coder::{VideoDecoder, VideoEncoder, VideoEncoderSettings};
 use crate::error::Unsupported;
 use crate::frame::FramePool;
 use crate::stream::VideoParams;
 
-/// The CPU's video codecs: H.264 both ways through OpenH264.
+/// The CPU's video codecs: H.264 both ways through OpenH264, and decoding through rust_h264 of what
+/// OpenH264 refuses. Which one is known before the first picture, from its parameter set.
 #[derive(Debug, Default)]
 pub struct CpuBackend {}
 
@@ -26,7 +29,10 @@ impl Backend for CpuBackend {
     fn describe(&self) -> BackendDescription {
         BackendDescription {
             name: "cpu".into(),
-            decoder: openh264::title(),
+            decoder: format!(
+                "{}; rust_h264 for interlaced, 10-bit, 4:2:2 and monochrome H.264",
+                openh264::title()
+            ),
             encoder: openh264::title(),
             warnings: openh264::slow_build_warning().into_iter().collect(),
         }
@@ -37,7 +43,17 @@ impl Backend for CpuBackend {
         params: &VideoParams,
         pool: &FramePool,
     ) -> Result<VideoDecoder, Unsupported> {
-        Ok(Box::new(H264Decoder::open(params, pool)?))
+        let refused = match H264Decoder::<OpenH264>::open(params, pool) {
+            Ok(decoder) => return Ok(Box::new(decoder)),
+            Err(refused) => refused,
+        };
+        match H264Decoder::<RustH264>::open(params, pool) {
+            Ok(decoder) => Ok(Box::new(decoder)),
+            Err(also) => Err(Unsupported::new(
+                params.codec,
+                format!("{}; {}", refused.reason, also.reason),
+            )),
+        }
     }
 
     fn open_encoder(&self, settings: &VideoEncoderSettings) -> Result<VideoEncoder, Unsupported> {

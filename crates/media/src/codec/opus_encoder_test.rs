@@ -124,6 +124,29 @@ fn evenly(start: i64, packets: i64) -> Vec<i64> {
 }
 
 #[test]
+fn sound_whose_clock_drifts_stays_within_10_ms_of_its_times() {
+    // A second of samples takes 1.005 s, then 0.995 s, by the times that they state.
+    for step in [965i64, 955] {
+        let mut encoder = encoder(1);
+        let mut units = Vec::new();
+        for n in 0..500 {
+            let planes = [sine(440.0, 0.4, 48_000, n * 960, 960)];
+            encoder
+                .push(frame(48_000, opus(n * step), &planes))
+                .unwrap();
+            units.extend(pulled(&mut encoder));
+        }
+        let last = units.last().unwrap().pts.ticks + LOOKAHEAD;
+        let wanted = 499 * step;
+        assert!((last - wanted).abs() <= 480 + 960, "{last}, {wanted}");
+        let steps = units
+            .windows(2)
+            .map(|pair| pair[1].pts.ticks - pair[0].pts.ticks);
+        assert!(steps.into_iter().all(|step| step == 960));
+    }
+}
+
+#[test]
 fn jitter_does_not_show() {
     for jitter in [-480, -90, 48, 480] {
         // 9,600 samples and the look-ahead: 11 packets.

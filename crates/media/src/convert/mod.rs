@@ -4,11 +4,13 @@
 //! the conversions here give the same values, bit for bit, faster. Pictures of any size convert
 //! and scale: odd, portrait, of one pixel, with sides up to [`MAX_SIDE`](crate::frame::MAX_SIDE).
 
+mod encoder_input;
 pub mod reference;
 mod rgb_to_yuv;
 mod scale;
 mod yuv_to_rgb;
 
+pub use self::encoder_input::encoder_input;
 pub use self::scale::{CoverScaler, scale_cover_crop};
 
 use self::reference::Coefficients;

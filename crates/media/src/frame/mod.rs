@@ -1,12 +1,14 @@
 //! Frames, tensors and the pool their memory comes from.
 
 mod audio;
+mod deinterlace;
 mod device;
 // Checked by hand, as the calls of OpenH264 are: memory that other libraries share.
 #[allow(unsafe_code)]
 pub mod dlpack;
 mod planar;
 mod pool;
+mod samples;
 mod tensor;
 mod video;
 
@@ -14,6 +16,7 @@ pub use audio::AudioFrame;
 pub use device::{ColorMap, DeviceImage, HostImage};
 pub use planar::{PixelFormat, PlanarImage, Plane};
 pub use pool::{Buffer, FramePool, Pool};
+pub use samples::{Chroma, SamplePlane, Samples};
 pub use tensor::Tensor;
 pub use video::{Image, StageTimes, VideoFrame};
 

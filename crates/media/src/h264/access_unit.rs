@@ -1,13 +1,19 @@
 //! Where access units begin in a sequence of NAL units (ITU-T H.264, 7.4.1.2.3 and 7.4.1.2.4).
 
+use super::sei;
 use super::slice::SliceHeader;
 use super::{NalKind, NalUnit, ParameterSetError, ParameterSets};
+
+/// `slice_type` of an I slice.
+const INTRA: u8 = 2;
 
 /// What an access unit holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnitFacts {
     /// An IDR picture.
     pub idr: bool,
+    /// A recovery point SEI message that says that pictures are right from this one on (D.2.8).
+    pub recovery_point: bool,
     /// A sequence parameter set.
     pub sps: bool,
     /// A picture parameter set.
@@ -23,8 +29,18 @@ pub struct UnitFacts {
 }
 
 impl UnitFacts {
-    fn note(&mut self, kind: NalKind) {
-        match kind {
+    /// A decoder can start here: an IDR picture, or an I picture that is a recovery point, as in
+    /// open groups of pictures.
+    pub fn is_random_access(&self) -> bool {
+        let intra = self
+            .first_slice
+            .is_some_and(|slice| slice.slice_type == INTRA);
+        self.idr || (self.recovery_point && intra)
+    }
+
+    fn note(&mut self, nal: NalUnit<'_>) {
+        match nal.kind() {
+            NalKind::SEI => self.recovery_point |= sei::recovery_frames(nal) == Some(0),
             NalKind::SPS => self.sps = true,
             NalKind::PPS => self.pps = true,
             NalKind::AUD => self.aud = true,
@@ -85,8 +101,8 @@ impl AccessUnitDetector {
             None
         };
         match &mut self.pending {
-            Some((_, next)) => next.note(kind),
-            None => self.unit.note(kind),
+            Some((_, next)) => next.note(nal),
+            None => self.unit.note(nal),
         }
         (boundary, self.sets.insert(nal).map(|_| ()))
     }
@@ -113,6 +129,7 @@ impl AccessUnitDetector {
                 if let Some((_, next)) = self.pending.take() {
                     self.unit.sps |= next.sps;
                     self.unit.pps |= next.pps;
+                    self.unit.recovery_point |= next.recovery_point;
                 }
                 self.slice = Some(*header);
                 None
@@ -130,7 +147,7 @@ impl AccessUnitDetector {
             self.unit.first_slice = Some(header);
             self.slice = Some(header);
         }
-        self.unit.note(nal.kind());
+        self.unit.note(nal);
         boundary
     }
 

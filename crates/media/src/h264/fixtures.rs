@@ -66,6 +66,8 @@ pub(crate) fn pps(id: u32, sps_id: u32) -> Vec<u8> {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Slice {
     pub(crate) idr: bool,
+    /// It is an I slice although it is not of an IDR picture.
+    pub(crate) intra: bool,
     pub(crate) unreferenced: bool,
     pub(crate) first_mb: u32,
     pub(crate) pps: u32,
@@ -85,7 +87,8 @@ pub(crate) enum Field {
 impl Slice {
     pub(crate) fn nal(self) -> Vec<u8> {
         let mut bits = BitWriter::default();
-        bits.ue(self.first_mb).ue(if self.idr { 7 } else { 5 });
+        bits.ue(self.first_mb)
+            .ue(if self.idr || self.intra { 7 } else { 5 });
         bits.ue(self.pps).bits(8, self.frame_num);
         match self.field {
             None => &mut bits,

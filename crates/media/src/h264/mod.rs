@@ -8,6 +8,7 @@ pub(crate) mod fixtures;
 mod nal;
 mod parameter_sets;
 pub mod pps;
+mod sei;
 pub mod slice;
 pub mod sps;
 mod vui;

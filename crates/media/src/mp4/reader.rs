@@ -20,10 +20,10 @@ const MAX_TOP_LEVEL: usize = 1 << 21;
 /// Bytes of a sample at most.
 const MAX_SAMPLE: u32 = 64 << 20;
 
-/// Reads H.264 and audio tracks of an MP4 file, fragmented or not.
+/// Reads H.264, H.265 and audio tracks of an MP4 file, fragmented or not.
 ///
-/// Units come in decode order across tracks. H.264 comes in Annex B, with the parameter sets
-/// before each IDR picture that does not bring its own; times are in the track's timescale with
+/// Units come in decode order across tracks. Video comes in Annex B, with the parameter sets
+/// before each random access picture that does not bring its own; times are in the track's timescale with
 /// its edit list applied, so that 0 is where the presentation begins. Tracks of other codings are
 /// listed and give no units.
 #[derive(Debug)]
@@ -126,9 +126,9 @@ impl<R: Read + Seek> Reader<R> {
         }
         let data = read_at(&mut self.source, &mut self.position, sample)?;
         let (mut keyframe, mut flags) = (true, UnitFlags::default());
-        let data = match &track.entry.avc {
-            Some(avc) => {
-                let unit = avc.annexb(&data).ok_or(failed("it holds no NAL unit"))?;
+        let data = match &track.entry.nals {
+            Some(nals) => {
+                let unit = nals.annexb(&data).ok_or(failed("it holds no NAL unit"))?;
                 keyframe = unit.idr;
                 flags.damaged = unit.damaged;
                 unit.data

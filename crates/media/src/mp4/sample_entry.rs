@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Mp4Error;
-use super::avc::AvcConfig;
+use super::avc::NalConfig;
 use super::boxes::{Fields, child, children};
 use crate::access_unit::{Codec, MediaKind};
 use crate::audio::aac_config::AudioSpecificConfig;
@@ -20,8 +20,8 @@ const MAX_DESCRIPTORS: usize = 8;
 pub(super) struct SampleEntry {
     pub(super) codec: Codec,
     pub(super) params: StreamParams,
-    /// How H.264 samples are cut into NAL units.
-    pub(super) avc: Option<AvcConfig>,
+    /// How samples of video are cut into NAL units.
+    pub(super) nals: Option<NalConfig>,
 }
 
 impl SampleEntry {
@@ -35,7 +35,7 @@ impl SampleEntry {
         match &entry.kind.0 {
             b"avc1" | b"avc3" => Self::h264(entry),
             b"mp4a" | b"Opus" | b"ac-3" | b"ec-3" | b".mp3" => Self::audio(entry),
-            b"hvc1" | b"hev1" => Ok(Self::opaque(Codec::Hevc)),
+            b"hvc1" | b"hev1" => Self::hevc(entry),
             _ => Ok(Self::opaque(Codec::Other)),
         }
     }
@@ -45,19 +45,31 @@ impl SampleEntry {
         Self {
             codec,
             params: StreamParams::Unknown,
-            avc: None,
+            nals: None,
         }
     }
 
     /// Whether its samples are given out.
     pub(super) fn is_read(&self) -> bool {
-        self.avc.is_some() || self.codec.kind() == MediaKind::Audio
+        self.nals.is_some() || self.codec.kind() == MediaKind::Audio
+    }
+
+    fn hevc(mut entry: Fields<'_>) -> Result<Self, Mp4Error> {
+        entry.take(VISUAL_FIELDS)?;
+        let nals = NalConfig::parse_hevc(super::boxes::require(entry, b"hvcC")?)?;
+        Ok(Self {
+            codec: Codec::Hevc,
+            params: nals
+                .hevc_params()
+                .map_or(StreamParams::Unknown, StreamParams::Video),
+            nals: Some(nals),
+        })
     }
 
     fn h264(mut entry: Fields<'_>) -> Result<Self, Mp4Error> {
         entry.take(VISUAL_FIELDS)?;
         let avcc = super::boxes::require(entry, b"avcC")?;
-        let avc = AvcConfig::parse(avcc)?;
+        let avc = NalConfig::parse(avcc)?;
         let params = avc
             .sps
             .as_ref()
@@ -68,7 +80,7 @@ impl SampleEntry {
         Ok(Self {
             codec: Codec::H264,
             params,
-            avc: Some(avc),
+            nals: Some(avc),
         })
     }
 
@@ -112,7 +124,7 @@ impl SampleEntry {
         Ok(Self {
             codec: params.codec,
             params: StreamParams::Audio(params),
-            avc: None,
+            nals: None,
         })
     }
 }

@@ -22,6 +22,9 @@ const AUDIO_FRAGMENT: Duration = Duration::from_secs(1);
 const LARGEST_FRAGMENT: usize = 32 << 20;
 /// Units that wait for the first video keyframe at most; the oldest are dropped beyond.
 const MAX_WAITING: usize = 1024;
+/// How long after the first video keyframe the first unit of each track is waited for: sound of
+/// before the picture may come behind it.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Sample lengths and sizes need 32 bits, so a unit has fewer bytes than this.
 const LARGEST_UNIT: usize = LARGEST_FRAGMENT;
 
@@ -89,6 +92,8 @@ struct Track {
     audio: Option<AudioParams>,
     /// Parameter sets in the file's head, which samples need not repeat.
     sets: Option<(Bytes, Bytes)>,
+    /// Others came, which may have taken the place of those: from then on samples bring theirs.
+    other_sets: bool,
     pending: Vec<Sample>,
     /// Decode time of the last unit.
     last: Option<i64>,
@@ -142,6 +147,7 @@ impl Writer {
                 language: stream.language.clone(),
                 audio,
                 sets: None,
+                other_sets: false,
                 pending: Vec::new(),
                 last: None,
                 usual,
@@ -183,27 +189,50 @@ impl Writer {
             self.waiting.pop_front();
         }
         self.waiting.push_back(unit.clone());
-        let ready = |track: &Track| track.codec != Codec::H264 || track.sets.is_some();
-        if self.tracks.iter().all(ready) {
-            self.start(out);
-            for unit in std::mem::take(&mut self.waiting) {
-                self.add(&unit, out)?;
-            }
+        if self.can_start() && (self.all_tracks_wait() || self.waited_long()) {
+            self.start(out)?;
         }
         Ok(())
+    }
+
+    /// The head of the file can be written.
+    fn can_start(&self) -> bool {
+        let ready = |track: &Track| track.codec != Codec::H264 || track.sets.is_some();
+        self.tracks.iter().all(ready)
+    }
+
+    fn all_tracks_wait(&self) -> bool {
+        let mut tracks = self.tracks.iter();
+        tracks.all(|track| self.waiting.iter().any(|unit| unit.track == track.source))
+    }
+
+    fn waited_long(&self) -> bool {
+        let times = || self.waiting.iter().map(|unit| unit.dts);
+        let span = times().max().zip(times().min());
+        let span = span.and_then(|(last, first)| last.since(first));
+        span >= Some(LONGEST_WAIT) || self.waiting.len() == MAX_WAITING
     }
 
     /// Ends the file: the last fragment is appended to `out`. A file whose first video keyframe
     /// never came stays empty.
     pub fn finish(&mut self, out: &mut BytesMut) {
+        if self.origin.is_none() && self.can_start() && !self.waiting.is_empty() {
+            // Units out of order are left out, as they would have been.
+            let _ = self.start(out);
+        }
         self.fragment(None, out);
     }
 
-    /// Writes the file's head.
-    fn start(&mut self, out: &mut BytesMut) {
+    /// Writes the file's head, and takes the units that waited for it.
+    fn start(&mut self, out: &mut BytesMut) -> Result<(), Mp4WriteError> {
         self.origin = self.waiting.iter().map(|unit| unit.dts).min();
         let boxes: Vec<TrackBoxes<'_>> = self.tracks.iter().filter_map(Track::boxes).collect();
         write_boxes::head(out, &boxes);
+        let mut result = Ok(());
+        for unit in std::mem::take(&mut self.waiting) {
+            result = result.and(self.add(&unit, out));
+        }
+        result
     }
 
     /// Takes a unit after the head; ends the fragment before it where one ends.
@@ -222,14 +251,17 @@ impl Writer {
             return Ok(());
         };
         let dts = track.time(unit.dts, origin);
-        if let Some(last) = track.last.filter(|last| dts <= *last) {
+        // Nothing can be before the file's time 0.
+        let last = track.last.unwrap_or(-1);
+        if dts <= last {
             return Err(Mp4WriteError::Order {
                 track: unit.track,
                 at: Timestamp::new(dts, track.base).to_string(),
                 last: Timestamp::new(last, track.base).to_string(),
             });
         }
-        let sample = track.sample(unit, dts, origin);
+        let other_sets = track.other_sets || track.brings_other_sets(unit);
+        let sample = track.sample(unit, dts, origin, other_sets);
         let picture = track.codec == Codec::H264;
         let length = first
             .and_then(|first| Timestamp::new(dts, track.base).since(first))
@@ -251,6 +283,7 @@ impl Writer {
                 track.usual = dts - last;
             }
             track.last = Some(dts);
+            track.other_sets = other_sets;
             track.pending.push(sample);
         }
         Ok(())
@@ -325,8 +358,21 @@ impl Track {
             .saturating_sub(origin.in_base(self.base))
     }
 
-    fn sample(&self, unit: &AccessUnit, dts: i64, origin: Timestamp) -> Sample {
+    /// Whether the unit holds parameter sets that are not in the file's head.
+    fn brings_other_sets(&self, unit: &AccessUnit) -> bool {
+        let Some((sps, pps)) = self.sets.as_ref().filter(|_| unit.keyframe) else {
+            return false;
+        };
+        nal_units(&unit.data).any(|nal| match nal.kind() {
+            NalKind::SPS => nal.bytes != sps,
+            NalKind::PPS => nal.bytes != pps,
+            _ => false,
+        })
+    }
+
+    fn sample(&self, unit: &AccessUnit, dts: i64, origin: Timestamp, other_sets: bool) -> Sample {
         let data = match &self.sets {
+            Some(_) if other_sets => length_prefixed(&unit.data, &[], &[]),
             Some((sps, pps)) => length_prefixed(&unit.data, sps, pps),
             None => unit.data.clone(),
         };

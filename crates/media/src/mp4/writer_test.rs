@@ -94,6 +94,61 @@ fn each_group_of_pictures_is_a_fragment_that_plays_alone() {
 }
 
 #[test]
+fn sound_of_before_the_picture_that_comes_behind_it_keeps_its_time() {
+    let (streams, units) = clip("bframes.mp4");
+    // All pictures of half a second, then the sound.
+    let (mut pictures, mut sound): (Vec<_>, Vec<_>) = units
+        .into_iter()
+        .filter(|unit| unit.dts.as_secs_f64() < 0.5)
+        .partition(|unit| unit.codec == Codec::H264);
+    for unit in &mut sound {
+        let earlier = unit.dts.base.ticks(Duration::from_millis(300));
+        (unit.dts, unit.pts) = (unit.dts.offset(-earlier), unit.pts.offset(-earlier));
+    }
+    pictures.append(&mut sound);
+    let (_, got) = read(&written(&streams, &pictures));
+    for codec in [Codec::H264, Codec::Aac] {
+        assert_eq!(times(&got, codec).len(), times(&pictures, codec).len());
+        let apart = times(&got, codec)
+            .iter()
+            .zip(times(&pictures, codec))
+            .map(|(got, wanted)| (got.0 - wanted.0).abs())
+            .max();
+        assert!(apart <= Some(23), "{codec}: {apart:?} µs");
+    }
+}
+
+#[test]
+fn a_change_of_parameter_sets_and_back_brings_both() {
+    let (streams, units) = clip("bframes.mp4");
+    let keyframes: Vec<_> = units
+        .iter()
+        .filter(|unit| unit.codec == Codec::H264 && unit.keyframe)
+        .take(3)
+        .cloned()
+        .collect();
+    let [first, mut second, third] = <[AccessUnit; 3]>::try_from(keyframes).unwrap();
+    // Another picture parameter set for the second: one with a byte more.
+    let pps = nal_units(&second.data).find(|nal| nal.kind() == NalKind::PPS);
+    let end = pps.map(|nal| nal.offset + 4 + nal.bytes.len()).unwrap();
+    let mut data = second.data.to_vec();
+    data.insert(end, 0x80);
+    second.data = data.into();
+    let all = [first, second, third];
+    let (_, got) = read(&written(&streams[..1], &all));
+    for (got, wanted) in got.iter().zip(&all) {
+        let sets = |unit: &AccessUnit| -> Vec<Vec<u8>> {
+            let kept = |kind: NalKind| matches!(kind, NalKind::SPS | NalKind::PPS);
+            nal_units(&unit.data)
+                .filter(|nal| kept(nal.kind()))
+                .map(|nal| nal.bytes.to_vec())
+                .collect()
+        };
+        assert_eq!(sets(got), sets(wanted));
+    }
+}
+
+#[test]
 fn nothing_is_written_before_the_first_keyframe() {
     let (streams, units) = clip("bframes.mp4");
     let late: Vec<_> = units

@@ -1,4 +1,4 @@
-//! AAC frames (ADTS) and Opus packets from PES packets, several in one, some over two.
+//! AAC frames (ADTS or LATM) and Opus packets from PES packets, several in one, some over two.
 
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use super::timing::UnitClock;
 use super::track::{End, PesTimes};
 use crate::access_unit::{AccessUnit, Codec, TrackId, UnitFlags};
 use crate::audio::adts::{self, AdtsError, AdtsHeader};
+use crate::audio::latm::{self, LatmError, LatmReader};
 use crate::audio::opus::{self, ControlHeader, OpusError};
 use crate::stream::StreamParams;
 
@@ -36,6 +37,10 @@ enum Format {
         header: Option<AdtsHeader>,
         lost: bool,
     },
+    Latm {
+        reader: LatmReader,
+        lost: bool,
+    },
     Opus,
 }
 
@@ -56,6 +61,13 @@ enum Frame {
         samples: u32,
         rate: u32,
     },
+    /// Frames that are not cut from the stream's bytes, in so many of those.
+    Packed {
+        length: usize,
+        frames: Vec<Bytes>,
+        samples: u32,
+        rate: u32,
+    },
     /// No frame here: bytes to pass over.
     Garbage(usize),
     /// More bytes are needed.
@@ -63,17 +75,30 @@ enum Frame {
 }
 
 impl AudioAssembler {
-    pub(super) fn new(track: TrackId, aac: bool) -> Self {
+    pub(super) fn adts(track: TrackId) -> Self {
+        let format = Format::Aac {
+            header: None,
+            lost: false,
+        };
+        Self::new(track, format)
+    }
+
+    pub(super) fn latm(track: TrackId) -> Self {
+        let format = Format::Latm {
+            reader: LatmReader::default(),
+            lost: false,
+        };
+        Self::new(track, format)
+    }
+
+    pub(super) fn opus(track: TrackId) -> Self {
+        Self::new(track, Format::Opus)
+    }
+
+    fn new(track: TrackId, format: Format) -> Self {
         Self {
             track,
-            format: if aac {
-                Format::Aac {
-                    header: None,
-                    lost: false,
-                }
-            } else {
-                Format::Opus
-            },
+            format,
             buf: BytesMut::new(),
             mark: None,
             damage: None,
@@ -121,6 +146,7 @@ impl AudioAssembler {
                 Format::Aac { header, lost } => {
                     next_aac(&rest, header, lost, self.damage, self.track, out)
                 }
+                Format::Latm { reader, lost } => next_latm(&rest, reader, lost, self.track, out),
                 Format::Opus => next_opus(&rest, end, self.track, out),
             };
             match frame {
@@ -134,6 +160,23 @@ impl AudioAssembler {
                     let data = rest.slice(skip..frame_len);
                     self.emit(data, frame_len, samples, rate, received, out);
                     rest.advance(frame_len);
+                }
+                Frame::Packed {
+                    length,
+                    mut frames,
+                    samples,
+                    rate,
+                } => {
+                    // All take the place of the last, which has the bytes.
+                    let last = frames.pop();
+                    for data in frames {
+                        self.emit(data, 0, samples, rate, received, out);
+                    }
+                    match last {
+                        Some(data) => self.emit(data, length, samples, rate, received, out),
+                        None => self.pass(length),
+                    }
+                    rest.advance(length);
                 }
                 Frame::Garbage(0) | Frame::Part => break,
                 Frame::Garbage(skip) => {
@@ -157,10 +200,11 @@ impl AudioAssembler {
     /// The stream ends inside a frame.
     fn fault_of_rest(&self, rest: &Bytes, out: &mut Output) {
         let wanted = match self.format {
-            Format::Aac { .. } => AdtsHeader::parse(rest).map(|header| header.frame_len),
+            Format::Aac { .. } => AdtsHeader::parse(rest).ok().map(|header| header.frame_len),
+            Format::Latm { .. } => latm::element_len(rest).ok(),
             Format::Opus => return,
         };
-        if let Ok(wanted) = wanted {
+        if let Some(wanted) = wanted {
             let missing = wanted.saturating_sub(rest.len());
             out.fault(Pid::of(self.track), FaultKind::PesCut { missing });
         }
@@ -190,7 +234,7 @@ impl AudioAssembler {
         out.unit(AccessUnit {
             track: self.track,
             codec: match self.format {
-                Format::Aac { .. } => Codec::Aac,
+                Format::Aac { .. } | Format::Latm { .. } => Codec::Aac,
                 Format::Opus => Codec::Opus,
             },
             data,
@@ -330,6 +374,52 @@ fn next_sync(bytes: &[u8]) -> usize {
             )
         })
         .unwrap_or(bytes.len())
+}
+
+/// The frames of the LATM element at the start of `bytes`. `lost`: as for ADTS.
+fn next_latm(
+    bytes: &[u8],
+    reader: &mut LatmReader,
+    lost: &mut bool,
+    track: TrackId,
+    out: &mut Output,
+) -> Frame {
+    let length = match latm::element_len(bytes) {
+        Ok(length) => length,
+        Err(LatmError::Short) => return Frame::Part,
+        Err(error) => {
+            if !std::mem::replace(lost, true) {
+                out.fault(Pid::of(track), error);
+            }
+            let next = memchr_iter(latm::SYNC, bytes).find(|&at| at > 0);
+            return Frame::Garbage(next.unwrap_or(bytes.len()));
+        }
+    };
+    let Some(element) = bytes.get(..length) else {
+        return Frame::Part;
+    };
+    let frames = match reader.frames(element) {
+        Ok(frames) => frames,
+        // A stream that is joined in the middle: the configuration comes soon.
+        Err(LatmError::NoConfig) => return Frame::Garbage(length),
+        Err(error) => {
+            if !std::mem::replace(lost, true) {
+                out.fault(Pid::of(track), error);
+            }
+            return Frame::Garbage(length);
+        }
+    };
+    *lost = false;
+    let Some(config) = reader.config() else {
+        return Frame::Garbage(length);
+    };
+    out.set_params(track, StreamParams::Audio(config.params.clone()));
+    Frame::Packed {
+        length,
+        frames,
+        samples: config.frame_samples,
+        rate: config.core_rate,
+    }
 }
 
 /// The packet at the start of `bytes`.

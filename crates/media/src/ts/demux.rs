@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::fault::{FaultKind, TsFault};
-use super::output::{Output, TsStats};
+use super::output::{Output, TransportReport, TsStats};
 use super::packet::{PACKET_LEN, Packet, Pid, pid_of};
-use super::psi::{Pmt, PmtStream};
+use super::psi::{Pmt, PmtStream, StreamType};
 use super::sync::{Framed, Framer};
 use super::tables::Tables;
 use super::track::Track;
@@ -163,7 +163,14 @@ impl Demuxer {
             track.finish(&mut core.out);
         }
         if core.tracks.is_empty() && core.out.stats.bytes > 0 {
-            core.out.fault(None, FaultKind::NoProgram);
+            let fault = match core.options.program {
+                Some(wanted) if !core.out.programs.contains(&wanted) => FaultKind::OtherPrograms {
+                    wanted,
+                    found: core.out.programs.clone(),
+                },
+                _ => FaultKind::NoProgram,
+            };
+            core.out.fault(None, fault);
         }
     }
 
@@ -172,10 +179,20 @@ impl Demuxer {
         &self.core.out.streams
     }
 
+    /// What is known of the stream as a whole.
+    pub fn report(&self) -> TransportReport {
+        TransportReport {
+            programs: self.core.out.programs.clone(),
+            program: self.core.tables.program(),
+            stats: self.stats(),
+        }
+    }
+
     /// What went through so far.
     pub fn stats(&self) -> TsStats {
         let mut stats = self.core.out.stats;
         stats.skipped_bytes += self.framer.skipping();
+        stats.packet_len = self.framer.stride();
         stats
     }
 }
@@ -286,6 +303,7 @@ impl Core {
         for stream in &pmt.streams {
             let track = TrackId(u32::from(stream.pid.0));
             let codec = stream.codec();
+            let latm = stream.stream_type == StreamType::AAC_LATM;
             // A PID listed twice, or beyond what a route can number, would be nobody's.
             let known = infos.iter().any(|info| info.track == track);
             if known || self.tracks.len() > usize::from(u8::MAX) {
@@ -293,7 +311,7 @@ impl Core {
             }
             let kept = before
                 .iter()
-                .position(|track| track.pid == stream.pid && track.codec == codec)
+                .position(|track| (track.pid, track.codec, track.latm) == (stream.pid, codec, latm))
                 .map(|at| before.swap_remove(at));
             let earlier = kept.as_ref().and_then(|_| {
                 let mut earlier = self.out.streams.iter();
@@ -309,7 +327,7 @@ impl Core {
             });
             if !stream.stream_type.is_sections() {
                 let quiet = self.options.quiet;
-                let track = kept.unwrap_or_else(|| Track::new(stream.pid, codec, quiet));
+                let track = kept.unwrap_or_else(|| Track::new(stream.pid, codec, latm, quiet));
                 self.tracks.push(track);
             }
         }
@@ -337,3 +355,6 @@ impl Core {
 #[cfg(test)]
 #[path = "demux_test.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "wild_test.rs"]
+mod wild_tests;

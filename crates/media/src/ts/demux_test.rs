@@ -6,92 +6,16 @@ use std::collections::BTreeMap;
 use bytes::BytesMut;
 use proptest::prelude::*;
 
-use super::super::packet::{MAX_PAYLOAD, SYNC_BYTE};
+use super::super::packet::MAX_PAYLOAD;
 use super::super::pes::{StreamId, write_header};
-use super::super::psi::{StreamType, write_pat, write_pmt};
-use super::super::testing::{assert_same, demux, mux_each, picture, sound, take, video, video_of};
+use super::super::testing::{
+    AUDIO, VIDEO, assert_same, demux, mux_each, picture, sound, take, video, video_of, video_writer,
+};
 use super::*;
 use crate::h264::fixtures::{self, Field, Slice, annexb};
 use crate::stream::StreamParams;
 
-const VIDEO: Pid = Pid(0x100);
-const AUDIO: Pid = Pid(0x101);
-const PMT: Pid = Pid(0x1000);
 const MS: Duration = Duration::from_millis(1);
-
-/// Writes packets by hand, with all that can be wrong with them.
-#[derive(Default)]
-struct Writer {
-    out: Vec<u8>,
-    version: u8,
-    counters: BTreeMap<Pid, u8>,
-}
-
-impl Writer {
-    /// A stream with tables for these elementary streams.
-    fn new(streams: &[(Pid, StreamType)]) -> Self {
-        let mut writer = Self::default();
-        writer.tables(streams);
-        writer
-    }
-
-    fn tables(&mut self, streams: &[(Pid, StreamType)]) {
-        let streams: Vec<PmtStream> = streams
-            .iter()
-            .map(|&(pid, stream_type)| PmtStream {
-                stream_type,
-                pid,
-                descriptors: Vec::new(),
-            })
-            .collect();
-        self.section(Pid::PAT, &write_pat(PMT));
-        self.version += 1;
-        self.section(PMT, &write_pmt(self.version, VIDEO, &streams));
-    }
-
-    fn section(&mut self, pid: Pid, section: &[u8]) {
-        let mut payload = vec![0];
-        payload.extend(section);
-        payload.resize(MAX_PAYLOAD, 0xff);
-        self.packet(pid, true, &payload);
-    }
-
-    /// One packet; a payload that is too short is led by stuffing.
-    fn packet(&mut self, pid: Pid, start: bool, payload: &[u8]) {
-        let counter = self.counters.entry(pid).or_default();
-        let [high, low] = (pid.0 | if start { 0x4000 } else { 0 }).to_be_bytes();
-        let field = MAX_PAYLOAD - payload.len();
-        let control = if field > 0 { 0x30 } else { 0x10 };
-        self.out.extend([SYNC_BYTE, high, low, control | *counter]);
-        *counter = (*counter + 1) & 0x0f;
-        if field > 0 {
-            self.out.push(field as u8 - 1);
-        }
-        if field > 1 {
-            self.out.push(0);
-            self.out.resize(self.out.len() + field - 2, 0xff);
-        }
-        self.out.extend(payload);
-    }
-
-    /// A PES packet without a stated length; stuffing where its payload ends.
-    fn pes(&mut self, pid: Pid, time: Option<i64>, payload: &[u8]) {
-        let mut bytes = BytesMut::new();
-        match time {
-            Some(time) => write_header(StreamId::VIDEO, (time, time), 100_000, 0, &mut bytes),
-            None => bytes.extend_from_slice(&[0, 0, 1, 0xe0, 0, 0, 0x80, 0, 0]),
-        }
-        bytes.extend_from_slice(payload);
-        for (at, part) in bytes.chunks(MAX_PAYLOAD).enumerate() {
-            self.packet(pid, at == 0, part);
-        }
-    }
-}
-
-/// A stream with one H.264 stream.
-fn video_writer() -> Writer {
-    Writer::new(&[(VIDEO, StreamType::H264)])
-}
 
 /// A demuxer, and a clock in milliseconds.
 struct Live {
@@ -539,8 +463,9 @@ fn the_program_asked_for_is_read() {
     });
     demuxer.push(&mux_each(&[video(0, true, 100)]).concat(), None);
     demuxer.finish();
-    let found = take(&mut demuxer);
-    assert_eq!(found.faults[0].kind, FaultKind::NoProgram);
+    let faults = take(&mut demuxer).faults;
+    let (wanted, found) = (7, vec![1]);
+    assert_eq!(faults[0].kind, FaultKind::OtherPrograms { wanted, found });
 }
 
 proptest! {

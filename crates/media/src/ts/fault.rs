@@ -7,6 +7,7 @@ use super::packet::{PacketError, Pid};
 use super::pes::PesError;
 use super::psi::PsiError;
 use crate::audio::adts::AdtsError;
+use crate::audio::latm::LatmError;
 use crate::audio::opus::OpusError;
 use crate::h264::ParameterSetError;
 
@@ -53,6 +54,22 @@ pub enum FaultKind {
     /// The whole stream went by without a program.
     #[error("no program was found: PAT or PMT is missing")]
     NoProgram,
+    /// The program asked for is not in the stream.
+    #[error("there is no program {wanted}; the stream holds {}", list(.found))]
+    OtherPrograms {
+        /// `program_number` asked for.
+        wanted: u16,
+        /// Those of the PAT.
+        found: Vec<u16>,
+    },
+    /// Continuity counters are wrong again and again although no packets are missing. Reported
+    /// once; missing packets cannot be noticed from there on.
+    #[error("the continuity counters make no sense: whether packets are missing cannot be told")]
+    Counters,
+    /// A PES packet goes on behind the length that it states. Reported once; the lengths of this
+    /// stream are not believed from there on.
+    #[error("a PES packet is longer than it states: its lengths are not believed")]
+    PesLength,
     /// A PES header that cannot be used; the PES packet is passed over.
     #[error(transparent)]
     Pes(#[from] PesError),
@@ -85,9 +102,20 @@ pub enum FaultKind {
     /// Bytes that are no AAC frame; they are passed over.
     #[error(transparent)]
     Adts(#[from] AdtsError),
+    /// Bytes that are no AAC in LATM, or of a kind that is not read; they are passed over.
+    #[error(transparent)]
+    Latm(#[from] LatmError),
     /// Bytes that are no Opus packet; the rest of the PES packet is passed over.
     #[error(transparent)]
     Opus(#[from] OpusError),
+}
+
+fn list(programs: &[u16]) -> String {
+    let numbers: Vec<String> = programs.iter().map(u16::to_string).collect();
+    match numbers.as_slice() {
+        [] => "none".into(),
+        numbers => numbers.join(", "),
+    }
 }
 
 /// How often each kind of fault was found.
@@ -97,7 +125,7 @@ pub struct FaultCounts {
     pub lost_sync: u64,
     /// Packets that could not be used.
     pub packets: u64,
-    /// Gaps in continuity counters.
+    /// Gaps in continuity counters, and counters that make no sense.
     pub continuity: u64,
     /// Packets with a scrambled payload.
     pub scrambled: u64,
@@ -120,16 +148,19 @@ impl FaultCounts {
         let counter = match kind {
             FaultKind::LostSync { .. } => &mut self.lost_sync,
             FaultKind::Packet(_) => &mut self.packets,
-            FaultKind::Continuity { .. } => &mut self.continuity,
+            FaultKind::Continuity { .. } | FaultKind::Counters => &mut self.continuity,
             FaultKind::Scrambled => &mut self.scrambled,
-            FaultKind::Psi(_) | FaultKind::NoProgram => &mut self.tables,
-            FaultKind::Pes(_) | FaultKind::PesCut { .. } => &mut self.pes,
+            FaultKind::Psi(_) | FaultKind::NoProgram | FaultKind::OtherPrograms { .. } => {
+                &mut self.tables
+            }
+            FaultKind::Pes(_) | FaultKind::PesCut { .. } | FaultKind::PesLength => &mut self.pes,
             FaultKind::Oversized { .. } => &mut self.oversized,
             FaultKind::NoTimestamp => &mut self.no_timestamp,
             FaultKind::Jump { .. } => &mut self.jumps,
-            FaultKind::ParameterSet(_) | FaultKind::Adts(_) | FaultKind::Opus(_) => {
-                &mut self.elementary
-            }
+            FaultKind::ParameterSet(_)
+            | FaultKind::Adts(_)
+            | FaultKind::Latm(_)
+            | FaultKind::Opus(_) => &mut self.elementary,
         };
         *counter += 1;
     }

@@ -26,6 +26,7 @@ mod whole;
 pub use demux::{DemuxEvent, DemuxOptions, Demuxer};
 pub use fault::{FaultCounts, FaultKind, TsFault};
 pub use mux::{MuxError, MuxOptions, Muxer};
-pub use output::TsStats;
+pub use output::{TransportReport, TsStats};
 pub use packet::Pid;
 pub use segmenter::{Placed, Segmenter, SegmenterOptions};
+pub use sync::looks_like_packets;

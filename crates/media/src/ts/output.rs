@@ -16,6 +16,9 @@ use crate::stream::{StreamInfo, StreamParams};
 pub struct TsStats {
     /// Bytes pushed.
     pub bytes: u64,
+    /// Bytes from one packet to the next: 188; 192 with a time in front of each packet, 204 with an
+    /// error-correcting code behind it.
+    pub packet_len: usize,
     /// Packets, null packets and unknown PIDs included.
     pub packets: u64,
     /// Null packets.
@@ -34,12 +37,26 @@ pub struct TsStats {
     pub faults: FaultCounts,
 }
 
+/// What a demuxer knows of its stream as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TransportReport {
+    /// Programs that the stream holds, by their numbers.
+    pub programs: Vec<u16>,
+    /// The one that is read, once it was found.
+    pub program: Option<u16>,
+    /// What went through.
+    #[serde(flatten)]
+    pub stats: TsStats,
+}
+
 #[derive(Debug)]
 pub(super) struct Output {
     pub(super) events: VecDeque<DemuxEvent>,
     pub(super) streams: Vec<StreamInfo>,
     pub(super) stats: TsStats,
     pub(super) clock: ProgramClock,
+    /// Programs that the PAT lists.
+    pub(super) programs: Vec<u16>,
     /// Place of the packet that is being read.
     pub(super) offset: u64,
     /// Bytes that a unit may have.
@@ -53,6 +70,7 @@ impl Output {
             streams: Vec::new(),
             stats: TsStats::default(),
             clock: ProgramClock::default(),
+            programs: Vec::new(),
             offset: 0,
             max_unit,
         }

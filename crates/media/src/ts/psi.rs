@@ -190,6 +190,12 @@ impl StreamType {
     pub const PRIVATE_SECTIONS: Self = Self(0x05);
     /// Private data in PES packets: descriptors say what it is.
     pub const PRIVATE_DATA: Self = Self(0x06);
+    /// MPEG-1 video.
+    pub const MPEG1_VIDEO: Self = Self(0x01);
+    /// MPEG-2 video.
+    pub const MPEG2_VIDEO: Self = Self(0x02);
+    /// AAC in LATM.
+    pub const AAC_LATM: Self = Self(0x11);
     /// AAC in ADTS.
     pub const AAC_ADTS: Self = Self(0x0f);
     /// H.264.
@@ -214,6 +220,8 @@ mod tag {
     pub(super) const REGISTRATION: u8 = 0x05;
     pub(super) const LANGUAGE: u8 = 0x0a;
     pub(super) const SERVICE: u8 = 0x48;
+    pub(super) const TELETEXT: u8 = 0x56;
+    pub(super) const SUBTITLES: u8 = 0x59;
     pub(super) const AC3: u8 = 0x6a;
     pub(super) const EAC3: u8 = 0x7a;
     pub(super) const EXTENSION: u8 = 0x7f;
@@ -268,7 +276,9 @@ impl PmtStream {
         match self.stream_type {
             StreamType::H264 => Codec::H264,
             StreamType::HEVC => Codec::Hevc,
-            StreamType::AAC_ADTS => Codec::Aac,
+            StreamType::AAC_ADTS | StreamType::AAC_LATM => Codec::Aac,
+            StreamType::MPEG1_VIDEO | StreamType::MPEG2_VIDEO => Codec::Mpeg2Video,
+            StreamType::SCTE35 => Codec::Scte35,
             StreamType::MPEG1_AUDIO | StreamType::MPEG2_AUDIO => Codec::Mpeg,
             StreamType::AC3 => Codec::Ac3,
             StreamType::EAC3 => Codec::Eac3,
@@ -279,6 +289,8 @@ impl PmtStream {
                 Some(b"HEVC") => Codec::Hevc,
                 _ if self.descriptor(tag::AC3).is_some() => Codec::Ac3,
                 _ if self.descriptor(tag::EAC3).is_some() => Codec::Eac3,
+                _ if self.descriptor(tag::SUBTITLES).is_some() => Codec::Subtitles,
+                _ if self.descriptor(tag::TELETEXT).is_some() => Codec::Subtitles,
                 _ => Codec::Other,
             },
             _ => Codec::Other,

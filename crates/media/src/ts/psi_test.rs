@@ -54,7 +54,7 @@ fn private_data_is_told_by_its_descriptors() {
     assert_eq!(codec(&registration_descriptor(*b"HEVC")), Codec::Hevc);
     assert_eq!(codec(&registration_descriptor(*b"AC-3")), Codec::Ac3);
     assert_eq!(codec(&[0x7a, 1, 0]), Codec::Eac3);
-    assert_eq!(codec(&[0x59, 1, 0]), Codec::Other);
+    assert_eq!(codec(&[0x59, 1, 0]), Codec::Subtitles);
     // A descriptor longer than the list is passed over.
     assert_eq!(codec(&[0x05, 9, b'O']), Codec::Other);
 }

@@ -1,8 +1,16 @@
 //! Cuts a byte stream into packets, and finds them again after garbage.
+//!
+//! Some recorders put a time in front of each packet, which makes 192 bytes of it (BDAV, `.m2ts`),
+//! and some receivers leave its 16 bytes of Reed-Solomon code behind it, which makes 204: those
+//! bytes are passed over.
 
 use memchr::memchr;
 
 use super::packet::{PACKET_LEN, SYNC_BYTE};
+
+/// Bytes from one packet to the next: plain, with a time in front, with a code behind. The
+/// shortest comes first, so that what is found does not depend on how much is there to look at.
+const STRIDES: [usize; 3] = [PACKET_LEN, 192, 204];
 
 /// Packets that must stand behind one another before a sync byte is believed again.
 const CONFIRMATIONS: usize = 2;
@@ -36,6 +44,23 @@ pub(super) struct Framer {
     offset: u64,
     // Sync is lost since here.
     lost: Option<u64>,
+    // Bytes between packets, and how many of them are still to come before the next one.
+    between: usize,
+    owed: usize,
+}
+
+/// How a stream of packets looks from its first bytes: whether it is one at all.
+///
+/// A stream may begin within a packet, or with damage.
+pub fn looks_like_packets(head: &[u8]) -> bool {
+    STRIDES.iter().any(|&stride| {
+        let packets = (head.len() / stride).min(1 + CONFIRMATIONS);
+        let in_step = |start: usize| {
+            let syncs = head.iter().skip(start).step_by(stride).take(packets);
+            packets > 0 && syncs.filter(|byte| **byte == SYNC_BYTE).count() == packets
+        };
+        (0..stride).any(in_step)
+    })
 }
 
 impl Framer {
@@ -46,7 +71,8 @@ impl Framer {
             let wanted = if self.lost.is_some() {
                 data.len()
             } else {
-                PACKET_LEN.saturating_sub(self.held.len()).min(data.len())
+                let whole = self.owed + PACKET_LEN;
+                whole.saturating_sub(self.held.len()).min(data.len())
             };
             let (head, rest) = data.split_at(wanted);
             self.held.extend_from_slice(head);
@@ -67,10 +93,11 @@ impl Framer {
     pub(super) fn finish(&mut self, mut found: impl FnMut(Framed<'_>)) {
         self.drain_held(true, &mut found);
         let rest = self.held.len() as u64;
-        let begin = self.lost.take().unwrap_or(self.offset);
+        let begin = self.lost.take().unwrap_or(self.offset + self.owed as u64);
         self.offset += rest;
         self.held.clear();
-        let count = self.offset - begin;
+        self.owed = 0;
+        let count = self.offset.saturating_sub(begin);
         if count > 0 {
             found(Framed::Skipped {
                 offset: begin,
@@ -82,6 +109,11 @@ impl Framer {
     /// Bytes passed over since sync was lost, before they are reported.
     pub(super) fn skipping(&self) -> u64 {
         self.lost.map_or(0, |since| self.offset - since)
+    }
+
+    /// Bytes from one packet to the next: 188, 192 or 204.
+    pub(super) fn stride(&self) -> usize {
+        PACKET_LEN + self.between
     }
 
     /// Reads on in what is held; returns whether anything of it was used.
@@ -97,6 +129,12 @@ impl Framer {
     fn scan(&mut self, bytes: &[u8], last: bool, found: &mut impl FnMut(Framed<'_>)) -> usize {
         let mut rest = bytes;
         loop {
+            if self.owed > 0 && self.lost.is_none() {
+                let passed = self.owed.min(rest.len());
+                rest = rest.get(passed..).unwrap_or_default();
+                self.owed -= passed;
+                self.offset += passed as u64;
+            }
             let Some(since) = self.lost else {
                 match rest.split_first_chunk::<PACKET_LEN>() {
                     Some((packet, after)) if packet[0] == SYNC_BYTE => {
@@ -105,6 +143,7 @@ impl Framer {
                             offset: self.offset,
                         });
                         self.offset += PACKET_LEN as u64;
+                        self.owed = self.between;
                         rest = after;
                         continue;
                     }
@@ -119,14 +158,23 @@ impl Framer {
             self.offset += next as u64;
             rest = rest.get(next..).unwrap_or_default();
             match confirm(rest, last) {
-                Some(true) => {
+                Some(Some(stride)) => {
                     self.lost = None;
-                    found(Framed::Skipped {
-                        offset: since,
-                        count: self.offset - since,
-                    });
+                    let count = self.offset - since;
+                    // The first packet of a stream tells nothing of what is between packets.
+                    let explained = stride - PACKET_LEN != self.between
+                        && count as usize == stride - PACKET_LEN
+                        && since <= STRIDES[0] as u64;
+                    self.between = stride - PACKET_LEN;
+                    self.owed = 0;
+                    if !explained {
+                        found(Framed::Skipped {
+                            offset: since,
+                            count,
+                        });
+                    }
                 }
-                Some(false) => {
+                Some(None) => {
                     self.offset += 1;
                     rest = rest.get(1..).unwrap_or_default();
                 }
@@ -137,13 +185,24 @@ impl Framer {
     }
 }
 
-/// Whether the sync byte at the start of `bytes` begins a packet; `None` when more bytes are
-/// needed to tell.
-fn confirm(bytes: &[u8], last: bool) -> Option<bool> {
+/// The stride with which packets follow the sync byte at the start of `bytes`, if any; the outer
+/// `None` when more bytes are needed to tell.
+fn confirm(bytes: &[u8], last: bool) -> Option<Option<usize>> {
+    for stride in STRIDES {
+        if follows(bytes, stride, last)? {
+            return Some(Some(stride));
+        }
+    }
+    Some(None)
+}
+
+fn follows(bytes: &[u8], stride: usize, last: bool) -> Option<bool> {
     for packet in 1..=CONFIRMATIONS {
-        match bytes.get(packet * PACKET_LEN) {
+        match bytes.get(packet * stride) {
             Some(&SYNC_BYTE) => {}
             Some(_) => return Some(false),
+            // At the end of a stream, plain packets are believed.
+            None if last && stride > PACKET_LEN => return Some(false),
             None if last && bytes.len() >= PACKET_LEN => return Some(true),
             None => return None,
         }

@@ -89,6 +89,50 @@ fn what_is_no_transport_stream_is_skipped_whole() {
     assert_eq!(frame([&[][..]]), []);
 }
 
+/// Packets with `before` bytes in front of each and `behind` bytes behind it.
+fn spaced(before: usize, behind: usize) -> Vec<u8> {
+    let packets = packets(1..=6);
+    packets
+        .chunks(PACKET_LEN)
+        .flat_map(|packet| [&vec![3; before][..], packet, &vec![5; behind]].concat())
+        .collect()
+}
+
+fn marks(found: &[Found]) -> Vec<u8> {
+    let mark = |found: &Found| match found {
+        Found::Packet(_, mark) => Some(*mark),
+        Found::Skipped(..) => None,
+    };
+    found.iter().filter_map(mark).collect()
+}
+
+#[test]
+fn what_stands_between_packets_of_192_and_204_bytes_is_no_fault() {
+    for (before, behind) in [(4, 0), (0, 16)] {
+        let stream = spaced(before, behind);
+        let found = frame([&stream[..]]);
+        assert_eq!(marks(&found), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(found.len(), 6, "{found:?}");
+        let mut framer = Framer::default();
+        framer.push(&stream, |_| {});
+        assert_eq!(framer.stride(), 188 + before + behind);
+        // Cut in the middle of one.
+        let found = frame([&stream[100..]]);
+        assert_eq!(marks(&found), [2, 3, 4, 5, 6]);
+        assert_eq!(found.len(), 6, "{found:?}");
+        assert!(looks_like_packets(&stream) && looks_like_packets(&stream[77..]));
+    }
+    assert!(!looks_like_packets(&[9; 4_000]) && !looks_like_packets(&[]));
+}
+
+#[test]
+fn a_stream_may_change_to_another_stride() {
+    let stream = [spaced(0, 16), spaced(0, 0), spaced(4, 0)].concat();
+    let found = marks(&frame([&stream[..]]));
+    // The second plain packet is lost: bytes behind the first one are passed over as before.
+    assert_eq!(found, [1, 2, 3, 4, 5, 6, 1, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6]);
+}
+
 proptest! {
     #[test]
     fn how_a_stream_is_cut_does_not_matter(
@@ -111,11 +155,16 @@ proptest! {
             rest = after;
         }
         prop_assert_eq!(frame(pieces), whole.clone());
-        // Every byte is accounted for.
-        let bytes: u64 = whole.iter().map(|found| match found {
-            Found::Packet(..) => PACKET_LEN as u64,
-            Found::Skipped(_, count) => *count,
-        }).sum();
-        prop_assert_eq!(bytes, stream.len() as u64);
+        // Every byte is accounted for, but what stands between packets of a longer stride.
+        let mut end = 0;
+        for found in whole {
+            let (at, count) = match found {
+                Found::Packet(at, _) => (at, PACKET_LEN as u64),
+                Found::Skipped(at, count) => (at, count),
+            };
+            prop_assert!(matches!(at - end, 0 | 4 | 16), "{} bytes at {end}", at - end);
+            end = at + count;
+        }
+        prop_assert!(matches!(stream.len() as u64 - end, 0..=16));
     }
 }

@@ -69,14 +69,20 @@ impl Tables {
         self.program.map(|program| program.pmt)
     }
 
+    /// Number of the program that is read, once it is known.
+    pub(super) fn program(&self) -> Option<u16> {
+        self.program.map(|program| program.number)
+    }
+
     /// Takes a packet of the PAT. Returns whether the PMT is now another one.
     pub(super) fn pat_packet(&mut self, packet: &Packet<'_>, out: &mut Output) -> bool {
         let (wanted, before) = (self.wanted, self.program);
         let program = &mut self.program;
-        self.pat.packet(packet, out, |section, _| {
+        self.pat.packet(packet, out, |section, out| {
             let Some(programs) = psi::parse_pat(section) else {
                 return false;
             };
+            out.programs = programs.iter().map(|program| program.number).collect();
             let chosen = match wanted {
                 Some(number) => programs.iter().find(|known| known.number == number),
                 None => programs

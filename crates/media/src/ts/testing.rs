@@ -1,7 +1,12 @@
 //! Units and streams made for the tests of this module.
 
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
 
+use super::packet::{MAX_PAYLOAD, Pid, SYNC_BYTE};
+use super::pes::{StreamId, write_header};
+use super::psi::{PmtStream, StreamType, write_pat, write_pmt};
 use super::{DemuxEvent, DemuxOptions, Demuxer, MuxOptions, Muxer, TsFault};
 use crate::access_unit::{AccessUnit, Codec, TrackId, UnitFlags};
 use crate::audio::opus;
@@ -127,4 +132,87 @@ pub(crate) fn assert_same(got: &[AccessUnit], wanted: &[AccessUnit]) {
     for (got, wanted) in got.iter().zip(wanted) {
         assert!(got.data == wanted.data, "{} at {}", got.codec, got.dts);
     }
+}
+
+pub(crate) const VIDEO: Pid = Pid(0x100);
+pub(crate) const AUDIO: Pid = Pid(0x101);
+pub(crate) const PMT: Pid = Pid(0x1000);
+
+/// Writes packets by hand, with all that can be wrong with them.
+#[derive(Default)]
+pub(crate) struct Writer {
+    pub(crate) out: Vec<u8>,
+    version: u8,
+    pub(crate) counters: BTreeMap<Pid, u8>,
+}
+
+impl Writer {
+    /// A stream with tables for these elementary streams.
+    pub(crate) fn new(streams: &[(Pid, StreamType)]) -> Self {
+        let mut writer = Self::default();
+        writer.tables(streams);
+        writer
+    }
+
+    pub(crate) fn tables(&mut self, streams: &[(Pid, StreamType)]) {
+        self.section(Pid::PAT, &write_pat(PMT));
+        self.map(streams);
+    }
+
+    /// A new version of the PMT alone.
+    pub(crate) fn map(&mut self, streams: &[(Pid, StreamType)]) {
+        let streams: Vec<PmtStream> = streams
+            .iter()
+            .map(|&(pid, stream_type)| PmtStream {
+                stream_type,
+                pid,
+                descriptors: Vec::new(),
+            })
+            .collect();
+        self.version += 1;
+        self.section(PMT, &write_pmt(self.version, VIDEO, &streams));
+    }
+
+    pub(crate) fn section(&mut self, pid: Pid, section: &[u8]) {
+        let mut payload = vec![0];
+        payload.extend(section);
+        payload.resize(MAX_PAYLOAD, 0xff);
+        self.packet(pid, true, &payload);
+    }
+
+    /// One packet; a payload that is too short is led by stuffing.
+    pub(crate) fn packet(&mut self, pid: Pid, start: bool, payload: &[u8]) {
+        let counter = self.counters.entry(pid).or_default();
+        let [high, low] = (pid.0 | if start { 0x4000 } else { 0 }).to_be_bytes();
+        let field = MAX_PAYLOAD - payload.len();
+        let control = if field > 0 { 0x30 } else { 0x10 };
+        self.out.extend([SYNC_BYTE, high, low, control | *counter]);
+        *counter = (*counter + 1) & 0x0f;
+        if field > 0 {
+            self.out.push(field as u8 - 1);
+        }
+        if field > 1 {
+            self.out.push(0);
+            self.out.resize(self.out.len() + field - 2, 0xff);
+        }
+        self.out.extend(payload);
+    }
+
+    /// A PES packet without a stated length; stuffing where its payload ends.
+    pub(crate) fn pes(&mut self, pid: Pid, time: Option<i64>, payload: &[u8]) {
+        let mut bytes = BytesMut::new();
+        match time {
+            Some(time) => write_header(StreamId::VIDEO, (time, time), 100_000, 0, &mut bytes),
+            None => bytes.extend_from_slice(&[0, 0, 1, 0xe0, 0, 0, 0x80, 0, 0]),
+        }
+        bytes.extend_from_slice(payload);
+        for (at, part) in bytes.chunks(MAX_PAYLOAD).enumerate() {
+            self.packet(pid, at == 0, part);
+        }
+    }
+}
+
+/// A stream with one H.264 stream.
+pub(crate) fn video_writer() -> Writer {
+    Writer::new(&[(VIDEO, StreamType::H264)])
 }

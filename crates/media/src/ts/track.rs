@@ -14,6 +14,8 @@ use crate::access_unit::{Codec, TrackId};
 /// Stuffing that turned out to stand in the middle of a PES packet so many times is no longer
 /// taken for the end of one.
 const FALSE_ENDS: u8 = 3;
+/// Continuity counters that are wrong so many times more than they are right are not believed.
+const WRONG_COUNTERS: u8 = 16;
 /// The longest pause awaited inside a unit, where the time between units is not known.
 const MAX_QUIET: Duration = Duration::from_millis(40);
 
@@ -78,6 +80,12 @@ enum Pes {
 pub(super) struct Track {
     pub(super) pid: Pid,
     pub(super) codec: Codec,
+    /// AAC comes in LATM rather than ADTS.
+    pub(super) latm: bool,
+    /// How many more of the last continuity counters were wrong than right.
+    wrong_counters: u8,
+    /// The length that PES headers state was wrong.
+    wrong_lengths: bool,
     continuity: Option<u8>,
     fingerprint: Fingerprint,
     scrambled: bool,
@@ -89,11 +97,14 @@ pub(super) struct Track {
 }
 
 impl Track {
-    pub(super) fn new(pid: Pid, codec: Codec, quiet: Duration) -> Self {
+    pub(super) fn new(pid: Pid, codec: Codec, latm: bool, quiet: Duration) -> Self {
         let track = TrackId(u32::from(pid.0));
         Self {
             pid,
             codec,
+            latm,
+            wrong_counters: 0,
+            wrong_lengths: false,
             continuity: None,
             fingerprint: Fingerprint::default(),
             scrambled: false,
@@ -101,9 +112,9 @@ impl Track {
             pes: Pes::Idle,
             assembler: match codec {
                 Codec::H264 => Assembler::H264(Box::new(VideoAssembler::new(track))),
-                Codec::Aac | Codec::Opus => {
-                    Assembler::Audio(AudioAssembler::new(track, codec == Codec::Aac))
-                }
+                Codec::Aac if latm => Assembler::Audio(AudioAssembler::latm(track)),
+                Codec::Aac => Assembler::Audio(AudioAssembler::adts(track)),
+                Codec::Opus => Assembler::Audio(AudioAssembler::opus(track)),
                 _ => Assembler::Whole(WholeAssembler::new(track, codec)),
             },
             false_ends: 0,
@@ -130,26 +141,19 @@ impl Track {
         self.scrambled = false;
         let fingerprint = Fingerprint::of(payload);
         let earlier = std::mem::replace(&mut self.fingerprint, fingerprint);
-        if let Some(last) = self.continuity.replace(packet.continuity)
-            && packet.continuity != (last + 1) & 0x0f
-            && !packet.adaptation.discontinuity
-        {
-            if packet.continuity == last && fingerprint == earlier {
-                out.stats.duplicates += 1;
-                return;
+        let last = self.continuity.replace(packet.continuity);
+        match last {
+            Some(last) if packet.continuity == (last + 1) & 0x0f => {
+                self.wrong_counters = self.wrong_counters.saturating_sub(1);
             }
-            out.fault(
-                self.pid,
-                FaultKind::Continuity {
-                    last,
-                    got: packet.continuity,
-                },
-            );
-            match self.pes {
-                Pes::Done { .. } if packet.unit_start => {}
-                Pes::Done { .. } | Pes::Idle => self.begin_orphan(packet.unit_start),
-                Pes::Header(_) | Pes::Body(_) => self.lose(),
+            Some(last) if !packet.adaptation.discontinuity => {
+                if packet.continuity == last && fingerprint == earlier {
+                    out.stats.duplicates += 1;
+                    return;
+                }
+                self.counter_is_wrong(last, packet, out);
             }
+            _ => {}
         }
         if packet.unit_start {
             self.end_by_next(out);
@@ -158,6 +162,25 @@ impl Track {
         } else {
             self.quiet.bytes_come(now, matches!(self.pes, Pes::Body(_)));
             self.go_on(payload, packet.adaptation.stuffing, out);
+        }
+    }
+
+    /// Packets are missing, unless the counters of this stream are wrong altogether.
+    fn counter_is_wrong(&mut self, last: u8, packet: &Packet<'_>, out: &mut Output) {
+        let believed = self.wrong_counters < WRONG_COUNTERS;
+        self.wrong_counters = (self.wrong_counters + 1).min(2 * WRONG_COUNTERS);
+        if !believed {
+            return;
+        }
+        if self.wrong_counters == WRONG_COUNTERS {
+            return out.fault(self.pid, FaultKind::Counters);
+        }
+        let got = packet.continuity;
+        out.fault(self.pid, FaultKind::Continuity { last, got });
+        match self.pes {
+            Pes::Done { .. } if packet.unit_start => {}
+            Pes::Done { .. } | Pes::Idle => self.begin_orphan(packet.unit_start),
+            Pes::Header(_) | Pes::Body(_) => self.lose(),
         }
     }
 
@@ -223,7 +246,7 @@ impl Track {
             Assembler::Audio(audio) => audio.begin(times),
             Assembler::Whole(whole) => whole.begin(times),
         }
-        self.pes = Pes::Body(header.payload_len);
+        self.pes = Pes::Body(header.payload_len.filter(|_| !self.wrong_lengths));
         let payload = bytes.get(header.header_len..).unwrap_or_default();
         // A header alone in a packet that is filled up: the payload follows.
         let stuffed = stuffed && !payload.is_empty();
@@ -246,8 +269,21 @@ impl Track {
                 self.pes = Pes::Body(None);
                 self.body(payload, stuffed, out);
             }
-            Pes::Done { stuffed: false } => {}
+            Pes::Done { stuffed: false } => self.beyond_length(payload, stuffed, out),
         }
+    }
+
+    /// Payload of a PES packet that has the length it states. Some muxers state only the lower 16
+    /// bits of the length of a large picture.
+    fn beyond_length(&mut self, payload: &[u8], stuffed: bool, out: &mut Output) {
+        let filler = payload.iter().all(|&byte| byte == 0xff || byte == 0);
+        if filler || !matches!(self.assembler, Assembler::H264(_)) {
+            return;
+        }
+        out.fault(self.pid, FaultKind::PesLength);
+        self.wrong_lengths = true;
+        self.pes = Pes::Body(None);
+        self.body(payload, stuffed, out);
     }
 
     fn body(&mut self, payload: &[u8], stuffed: bool, out: &mut Output) {
@@ -267,6 +303,8 @@ impl Track {
                 if *left == 0 {
                     self.pes = Pes::Done { stuffed: false };
                     self.end(End::Packet, out);
+                    let more = payload.get(take..).unwrap_or_default();
+                    self.beyond_length(more, stuffed, out);
                 }
             }
             None if stuffed && self.false_ends < FALSE_ENDS => {

@@ -12,7 +12,7 @@ use super::timing::UnitClock;
 use super::track::{End, PesTimes};
 use crate::access_unit::{AccessUnit, Codec, TrackId, UnitFlags};
 use crate::h264::annexb::nal_units_from;
-use crate::h264::{AccessUnitDetector, Boundary, UnitFacts};
+use crate::h264::{AccessUnitDetector, Boundary, NalKind, UnitFacts};
 use crate::stream::{Rational, StreamParams};
 
 /// A stream whose access units went on in the next PES packet so many times is no longer taken
@@ -338,10 +338,10 @@ impl VideoAssembler {
         out.unit(AccessUnit {
             track: self.track,
             codec: Codec::H264,
-            data: data.clone(),
+            data: self.with_sets(&data, facts),
             pts: placed.pts,
             dts: placed.dts,
-            keyframe: facts.idr,
+            keyframe: facts.is_random_access(),
             flags: UnitFlags {
                 damaged,
                 discontinuity: placed.discontinuity,
@@ -350,6 +350,23 @@ impl VideoAssembler {
             received,
         });
         (data, stated, damaged)
+    }
+
+    /// The bytes of a unit; a keyframe that comes without its parameter sets gets those of earlier
+    /// ones, behind its delimiter, so that a decoder can start with it.
+    fn with_sets(&self, data: &Bytes, facts: &UnitFacts) -> Bytes {
+        if !facts.is_random_access() || (facts.sps && facts.pps) {
+            return data.clone();
+        }
+        let sets = self.detector.parameter_sets().to_annexb();
+        let mut nals = nal_units_from(data, 0);
+        let delimited = nals.next().is_some_and(|nal| nal.kind() == NalKind::AUD);
+        let at = match nals.next() {
+            Some(second) if delimited => second.offset,
+            _ => 0,
+        };
+        let (delimiter, rest) = data.split_at(at.min(data.len()));
+        [delimiter, &sets, rest].concat().into()
     }
 
     /// The times that belong to the unit at the start of `buf`: those of the last PES packet that

@@ -10,7 +10,9 @@ use super::packet::Pid;
 use super::timing::UnitClock;
 use super::track::{End, PesTimes};
 use crate::access_unit::{AccessUnit, Codec, TrackId, UnitFlags};
-use crate::h264::annexb::nal_units;
+use crate::audio::frame_header;
+use crate::hevc;
+use crate::stream::StreamParams;
 
 /// One PES packet, one unit.
 #[derive(Debug)]
@@ -85,13 +87,20 @@ impl WholeAssembler {
             }
         };
         self.emitted = Some(data.clone());
+        let params = match self.codec {
+            Codec::Hevc => hevc::video_params(&data).map(StreamParams::Video),
+            codec => frame_header::params(codec, &data).map(StreamParams::Audio),
+        };
+        if let Some(params) = params {
+            out.set_params(self.track, params);
+        }
         let Some(placed) = self.clock.place(Some(self.times), None, replaces, out) else {
             return;
         };
         out.unit(AccessUnit {
             track: self.track,
             codec: self.codec,
-            keyframe: self.codec != Codec::Hevc || is_hevc_random_access(&data),
+            keyframe: self.codec != Codec::Hevc || hevc::is_random_access(&data),
             data,
             pts: placed.pts,
             dts: placed.dts,
@@ -103,14 +112,4 @@ impl WholeAssembler {
             received,
         });
     }
-}
-
-/// Whether the first slice is one of a random access picture: `nal_unit_type` 16 to 23, slices
-/// being 0 to 31 (ITU-T H.265, table 7-1).
-fn is_hevc_random_access(data: &[u8]) -> bool {
-    nal_units(data)
-        .filter_map(|nal| nal.bytes.first())
-        .map(|header| header >> 1 & 0x3f)
-        .find(|kind| *kind < 32)
-        .is_some_and(|kind| (16..=23).contains(&kind))
 }

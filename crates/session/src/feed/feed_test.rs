@@ -25,7 +25,10 @@ async fn relay(autocreate: bool) -> Url {
 
 fn clip(name: &str) -> MediaReader {
     let bytes = clip_bytes(name);
-    MediaReader::open(move || Ok(Cursor::new(bytes.clone()))).unwrap()
+    MediaReader::open(ReadOptions::default(), move || {
+        Ok(Cursor::new(bytes.clone()))
+    })
+    .unwrap()
 }
 
 /// Publishes and gives the decoding times of the pictures that were published, and of those that

@@ -15,7 +15,7 @@ use packager::{Packager, Packet};
 mod packager;
 mod reader;
 
-pub use reader::{MediaEvent, MediaFault, MediaReader, ReadError};
+pub use reader::{MediaEvent, MediaFault, MediaReader, ReadError, ReadOptions};
 
 /// Events read ahead of their time.
 const READ_AHEAD: usize = 64;
@@ -130,16 +130,19 @@ async fn send(
             observe(unit);
             output.send(packet).await?;
         }
+        if clock.is_none()
+            && let Some(reason) = packager.refused()
+        {
+            // A file that starts over would be read again and again for nothing.
+            return Err(FeedError::Nothing(reason.to_string()));
+        }
         if ended {
             break;
         }
     }
     if clock.is_none() {
-        let reason = packager.refused().map_or_else(
-            || "no video and no audio was found".into(),
-            ToString::to_string,
-        );
-        return Err(FeedError::Nothing(reason));
+        let reason = "no video and no audio was found";
+        return Err(FeedError::Nothing(reason.into()));
     }
     Ok(())
 }

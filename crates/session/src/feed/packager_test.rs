@@ -2,17 +2,21 @@
 
 use std::io::Cursor;
 
+use trickle_media::access_unit::MediaKind;
 use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
 use trickle_media::{TimeBase, Timestamp};
 use trickle_testkit::clip_bytes;
 
 use super::*;
-use crate::feed::MediaReader;
+use crate::feed::{MediaReader, ReadOptions};
 
 /// What comes out when a clip is played so many times.
 fn played(name: &str, times: usize) -> Vec<Packet> {
     let bytes = clip_bytes(name);
-    let mut reader = MediaReader::open(move || Ok(Cursor::new(bytes.clone()))).unwrap();
+    let mut reader = MediaReader::open(ReadOptions::default(), move || {
+        Ok(Cursor::new(bytes.clone()))
+    })
+    .unwrap();
     let mut packager = Packager::new();
     let mut packets = Vec::new();
     for _ in 0..times {

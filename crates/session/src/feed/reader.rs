@@ -4,8 +4,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use thiserror::Error;
 use trickle_media::mp4::{self, Mp4Error};
-use trickle_media::ts::packet::{PACKET_LEN, SYNC_BYTE};
-use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer, TsFault};
+use trickle_media::ts::{
+    DemuxEvent, DemuxOptions, Demuxer, TransportReport, TsFault, looks_like_packets,
+};
 use trickle_media::{AccessUnit, StreamInfo};
 
 /// Bytes read at once.
@@ -16,6 +17,13 @@ const PROBE: u64 = 4 << 10;
 const MP4_BOXES: [&[u8]; 7] = [
     b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide",
 ];
+
+/// How a file is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// `program_number` of a transport stream to read; `None` reads the first one listed.
+    pub program: Option<u16>,
+}
 
 /// Something found in a file.
 #[derive(Clone, Debug)]
@@ -63,6 +71,7 @@ pub enum ReadError {
 
 /// Reads a media file unit by unit. Its methods block while they read.
 pub struct MediaReader {
+    options: ReadOptions,
     format: Format,
     /// Opens the file again; `None` for a pipe.
     reopen: Option<Opener>,
@@ -81,14 +90,16 @@ impl MediaReader {
     /// # Errors
     /// [`ReadError`] when it cannot be read or is of no kind that is known.
     pub fn open<F>(
+        options: ReadOptions,
         mut open: impl FnMut() -> io::Result<F> + Send + 'static,
     ) -> Result<Self, ReadError>
     where
         F: Read + Seek + Send + 'static,
     {
         let mut reopen: Opener = Box::new(move || Ok(Box::new(open()?)));
-        let format = Format::of(reopen()?)?;
+        let format = Format::of(reopen()?, options)?;
         Ok(Self {
+            options,
             format,
             reopen: Some(reopen),
         })
@@ -98,9 +109,10 @@ impl MediaReader {
     ///
     /// # Errors
     /// [`ReadError`] when it cannot be read or is no MPEG-TS.
-    pub fn pipe(pipe: impl Read + Send + 'static) -> Result<Self, ReadError> {
-        let format = Format::of(Box::new(Pipe(pipe)))?;
+    pub fn pipe(options: ReadOptions, pipe: impl Read + Send + 'static) -> Result<Self, ReadError> {
+        let format = Format::of(Box::new(Pipe(pipe)), options)?;
         Ok(Self {
+            options,
             format,
             reopen: None,
         })
@@ -117,16 +129,24 @@ impl MediaReader {
     /// When the file cannot be opened again, or is a pipe.
     pub fn rewind(&mut self) -> Result<(), ReadError> {
         let reopen = self.reopen.as_mut().ok_or_else(unseekable)?;
-        self.format = Format::of(reopen()?)?;
+        self.format = Format::of(reopen()?, self.options)?;
         Ok(())
     }
 
-    /// Bytes of the file that were read since its beginning; its size for MP4, which is not read
-    /// in order.
+    /// Bytes of the file that were read since its beginning; of MP4 those of samples, and at its
+    /// end all.
     pub fn bytes_read(&self) -> u64 {
         match &self.format {
             Format::Ts(reader) => reader.demuxer.stats().bytes,
-            Format::Mp4(reader) => reader.size,
+            Format::Mp4(reader) => reader.read,
+        }
+    }
+
+    /// What is known of a transport stream as a whole; `None` for MP4.
+    pub fn transport(&self) -> Option<TransportReport> {
+        match &self.format {
+            Format::Ts(reader) => Some(reader.demuxer.report()),
+            Format::Mp4(_) => None,
         }
     }
 
@@ -143,11 +163,11 @@ impl MediaReader {
 }
 
 impl Format {
-    fn of(mut file: Box<dyn File>) -> Result<Self, ReadError> {
+    fn of(mut file: Box<dyn File>, options: ReadOptions) -> Result<Self, ReadError> {
         let mut head = Vec::new();
         file.by_ref().take(PROBE).read_to_end(&mut head)?;
         Ok(match Container::of(&head)? {
-            Container::Ts => Self::Ts(Box::new(TsReader::new(file, head))),
+            Container::Ts => Self::Ts(Box::new(TsReader::new(file, head, options))),
             Container::Mp4 => Self::Mp4(Box::new(Mp4Reader::open(file)?)),
         })
     }
@@ -167,13 +187,7 @@ impl Container {
         if head.get(4..8).is_some_and(|kind| MP4_BOXES.contains(&kind)) {
             return Ok(Self::Mp4);
         }
-        // A stream may begin within a packet, or with damage.
-        let packets = (head.len() / PACKET_LEN).min(3);
-        let in_step = |start: usize| {
-            let syncs = head.iter().skip(start).step_by(PACKET_LEN).take(packets);
-            packets > 0 && syncs.filter(|byte| **byte == SYNC_BYTE).count() == packets
-        };
-        if (0..PACKET_LEN).any(in_step) {
+        if looks_like_packets(head) {
             Ok(Self::Ts)
         } else {
             Err(ReadError::UnknownFormat)
@@ -191,10 +205,13 @@ struct TsReader {
 }
 
 impl TsReader {
-    fn new(file: Box<dyn File>, head: Vec<u8>) -> Self {
+    fn new(file: Box<dyn File>, head: Vec<u8>, options: ReadOptions) -> Self {
         Self {
             file,
-            demuxer: Demuxer::new(DemuxOptions::default()),
+            demuxer: Demuxer::new(DemuxOptions {
+                program: options.program,
+                ..DemuxOptions::default()
+            }),
             head,
             buffer: vec![0; CHUNK],
             ended: false,
@@ -236,6 +253,8 @@ impl TsReader {
 struct Mp4Reader {
     reader: mp4::Reader<Box<dyn File>>,
     size: u64,
+    /// Bytes of the samples given so far.
+    read: u64,
     /// The streams were told.
     told: bool,
 }
@@ -252,6 +271,7 @@ impl Mp4Reader {
         Ok(Self {
             reader: mp4::Reader::open(file, size)?,
             size,
+            read: 0,
             told: false,
         })
     }
@@ -261,7 +281,14 @@ impl Mp4Reader {
             return Ok(Some(MediaEvent::Streams(self.reader.streams().to_vec())));
         }
         match self.reader.next_unit() {
-            Ok(unit) => Ok(unit.map(MediaEvent::Unit)),
+            Ok(Some(unit)) => {
+                self.read = self.size.min(self.read + unit.data.len() as u64);
+                Ok(Some(MediaEvent::Unit(unit)))
+            }
+            Ok(None) => {
+                self.read = self.size;
+                Ok(None)
+            }
             Err(error @ Mp4Error::Sample { .. }) => Ok(Some(MediaEvent::Fault(
                 MediaFault::Sample(error.to_string()),
             ))),

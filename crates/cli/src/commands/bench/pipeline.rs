@@ -78,7 +78,7 @@ const READY_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(args: PipelineArgs, ui: &Ui) -> Result<(), CliError> {
     let reader = match &args.input {
-        Some(path) => input::open(path)?,
+        Some(path) => input::open(path, input::ReadFlags::default())?,
         None => input::embedded(demo::CLIP)?,
     };
     let with_audio = !args.no_audio;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use indicatif::HumanBytes;
-use trickle_media::probe::{GopReport, StreamReport, TimeFaults};
+use trickle_media::probe::{Finding, GopReport, StreamReport, TimeFaults, Weight};
 use trickle_media::stream::VideoParams;
 
 use super::Found;
@@ -44,6 +44,24 @@ pub(super) fn describe(found: &Found) -> String {
             );
         }
         line(&mut text, 2, times(&stream.times));
+    }
+    if !found.findings.is_empty() {
+        line(&mut text, 0, "worth knowing:".into());
+    }
+    for Finding {
+        weight,
+        track,
+        what,
+        advice,
+    } in &found.findings
+    {
+        let about = track.map_or_else(String::new, |track| format!("{track}: "));
+        let mark = match weight {
+            Weight::Problem => "problem: ",
+            Weight::Note => "",
+        };
+        line(&mut text, 1, format!("{mark}{about}{what}"));
+        line(&mut text, 2, format!("→ {advice}"));
     }
     if found.faults > 0 {
         line(&mut text, 0, format!("{}:", count(found.faults, "fault")));

@@ -6,15 +6,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use super::NAME;
-use super::source::even_i420;
 use super::sps;
 use super::sys::{Failed, Layout, RawEncoder, Source};
 use crate::access_unit::{AccessUnit, Codec, TrackId, UnitFlags};
 use crate::arena::Arena;
 use crate::coder::{Encoder, VideoEncoderSettings};
-use crate::convert;
-use crate::error::{CodecError, FrameError, Unsupported};
-use crate::frame::{Image, PixelFormat, PlanarImage, VideoFrame};
+use crate::convert::encoder_input;
+use crate::error::{CodecError, Unsupported};
+use crate::frame::VideoFrame;
 use crate::h264::NalKind;
 use crate::h264::annexb::{START_CODE, nal_units};
 use crate::time::Timestamp;
@@ -111,33 +110,6 @@ impl H264Encoder {
         })
     }
 
-    /// The frame's pixels as the library takes them.
-    fn picture(&self, frame: &VideoFrame) -> Result<PlanarImage, FrameError> {
-        let pool = frame.pool();
-        let (width, height) = (frame.width(), frame.height());
-        let expected = (self.settings.width as usize, self.settings.height as usize);
-        if (width, height) != expected {
-            return Err(FrameError::OtherSize {
-                width,
-                height,
-                expected_width: expected.0,
-                expected_height: expected.1,
-            });
-        }
-        let planar = match frame.image() {
-            Image::Planar(image) => image.clone(),
-            Image::Tensor(tensor) => {
-                convert::tensor_to_planar(tensor, PixelFormat::I420, self.settings.color, pool)?
-            }
-            Image::Device(image) => {
-                return Err(FrameError::OnDevice {
-                    device: image.device().to_owned(),
-                });
-            }
-        };
-        even_i420(planar, &pool.bytes)
-    }
-
     /// Whether the frame shown at `pts` is to be a keyframe.
     fn is_due(&self, pts: Timestamp) -> bool {
         let since = self.keyframe.and_then(|keyframe| pts.since(keyframe));
@@ -161,7 +133,7 @@ impl Encoder for H264Encoder {
 
     fn push(&mut self, frame: VideoFrame) -> Result<(), CodecError> {
         let frame = frame.to_host()?;
-        let picture = self.picture(&frame)?;
+        let picture = encoder_input(&frame, &self.settings)?;
         let pts = frame.pts();
         let start = *self.start.get_or_insert(pts);
         let time = pts.since(start).unwrap_or_default();

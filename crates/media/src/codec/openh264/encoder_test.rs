@@ -1,10 +1,11 @@
 //! Encoding: one unit for each frame, keyframes when they are due, the same bytes every time.
 
-use super::super::decoder::H264Decoder;
 use super::super::testing::{frame, planes, psnr};
 use super::*;
+use crate::codec::h264::H264Decoder;
+use crate::codec::openh264::OpenH264;
 use crate::coder::{Decoder, RateControl};
-use crate::frame::{FramePool, Tensor};
+use crate::frame::{FramePool, Image, PixelFormat, PlanarImage, Tensor};
 use crate::h264::sps::Sps;
 use crate::stream::{ColorDescription, Rational};
 
@@ -67,7 +68,7 @@ fn what_is_decoded_is_what_was_encoded() {
     let mut encoder = open(&settings(320, 180));
     let units = encode(&mut encoder, frames.clone());
     let params = sps(&units[0]).video_params();
-    let mut decoder = H264Decoder::open(&params, &FramePool::new()).unwrap();
+    let mut decoder = H264Decoder::<OpenH264>::open(&params, &FramePool::new()).unwrap();
     for (unit, frame) in units.iter().zip(&frames) {
         assert_eq!((unit.pts, unit.dts), (frame.pts(), frame.pts()));
         decoder.push(unit).unwrap();
@@ -202,7 +203,7 @@ fn tensors_are_encoded_in_the_settings_colour() {
     let frame = clip(64, 48, 1).remove(0).replace_tensor(gray);
     let units = encode(&mut open(&settings(64, 48)), [frame]);
     let params = sps(&units[0]).video_params();
-    let mut decoder = H264Decoder::open(&params, &FramePool::new()).unwrap();
+    let mut decoder = H264Decoder::<OpenH264>::open(&params, &FramePool::new()).unwrap();
     decoder.push(&units[0]).unwrap();
     let decoded = decoder.pull().unwrap();
     // 16 + 219 / 2 of luma, and no colour.

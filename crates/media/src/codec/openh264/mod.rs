@@ -3,27 +3,21 @@
 //! | file | what for |
 //! |---|---|
 //! | `sys` | the calls into the library, the only unsafe code |
-//! | `decoder` | access units to frames |
-//! | `unit` | what the library gets to see of an access unit |
+//! | `engine` | decoding: the library behind [`Engine`](super::h264::Engine) |
 //! | `sps`, `rbsp` | parameter sets, adapted on the way in and out |
-//! | `reorder` | decode order to display order |
 //! | `encoder` | frames to access units |
-//! | `source` | frames as the library takes them |
 
-mod decoder;
 mod encoder;
+mod engine;
 mod rbsp;
-mod reorder;
-mod source;
 mod sps;
 #[allow(unsafe_code)]
 mod sys;
 #[cfg(test)]
 mod testing;
-mod unit;
 
-pub(super) use decoder::H264Decoder;
 pub(super) use encoder::H264Encoder;
+pub(super) use engine::OpenH264;
 
 /// Name of the implementation in logs and status.
 const NAME: &str = "openh264";

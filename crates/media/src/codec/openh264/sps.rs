@@ -4,9 +4,9 @@
 use super::rbsp::{BitWriter, escape, unescape};
 use crate::access_unit::Codec;
 use crate::bits::{BitError, BitReader};
+use crate::codec::h264::SpsError;
 use crate::coder::VideoEncoderSettings;
 use crate::error::Unsupported;
-use crate::h264::ParameterSetError;
 use crate::h264::sps::{PicOrder, Sps};
 use crate::stream::{ColorDescription, Rational};
 
@@ -17,26 +17,6 @@ mod profile {
     pub(super) const SCALABLE_BASELINE: u8 = 83;
     pub(super) const EXTENDED: u8 = 88;
     pub(super) const HIGH: u8 = 100;
-}
-
-/// A parameter set that cannot be used.
-#[derive(Debug)]
-pub(super) enum SpsError {
-    Damaged(ParameterSetError),
-    /// It is of a kind that OpenH264 does not decode.
-    Unsupported(Unsupported),
-}
-
-impl From<ParameterSetError> for SpsError {
-    fn from(error: ParameterSetError) -> Self {
-        Self::Damaged(error)
-    }
-}
-
-impl From<BitError> for SpsError {
-    fn from(error: BitError) -> Self {
-        Self::Damaged(error.into())
-    }
 }
 
 /// Why OpenH264 does not decode a stream of this kind, if it does not.

@@ -1,6 +1,7 @@
 //! What of an access unit reaches the decoder.
 
 use super::*;
+use crate::codec::openh264::OpenH264;
 
 const SPS: [u8; 23] = [
     0x67, 0x42, 0xc0, 0x1f, 0xda, 0x01, 0x40, 0x16, 0xec, 0x04, 0x40, 0x00, 0x00, 0x03, 0x00, 0x40,
@@ -19,7 +20,7 @@ fn annexb(nals: &[&[u8]]) -> Vec<u8> {
 
 fn cleaned(data: &[u8]) -> CleanUnit {
     let mut unit = CleanUnit::default();
-    unit.fill(data).unwrap();
+    unit.fill::<OpenH264>(data).unwrap();
     unit
 }
 
@@ -53,6 +54,6 @@ fn parameter_sets_are_kept_until_new_ones_come() {
 
 #[test]
 fn partitioned_slices_are_refused() {
-    let error = CleanUnit::default().fill(&annexb(&[&[0x42, 1]]));
+    let error = CleanUnit::default().fill::<OpenH264>(&annexb(&[&[0x42, 1]]));
     assert!(matches!(error, Err(SpsError::Unsupported(_))), "{error:?}");
 }

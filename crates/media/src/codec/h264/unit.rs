@@ -1,6 +1,6 @@
 //! An access unit made ready for the decoder: the NAL units that it needs, and no others.
 
-use super::sps::{self, SpsError};
+use super::engine::{Engine, SpsError};
 use crate::access_unit::Codec;
 use crate::error::Unsupported;
 use crate::h264::NalKind;
@@ -27,6 +27,7 @@ pub(super) struct CleanUnit {
     sps: Option<Sps>,
     picture: bool,
     reference: bool,
+    idr: bool,
     /// The sequence parameter set that was adapted last: nearly every keyframe repeats it.
     adapted: Option<Adapted>,
 }
@@ -40,22 +41,23 @@ struct Adapted {
 
 impl CleanUnit {
     /// Takes over the access unit `data`, in place of the one before.
-    pub(super) fn fill(&mut self, data: &[u8]) -> Result<(), SpsError> {
+    pub(super) fn fill<E: Engine>(&mut self, data: &[u8]) -> Result<(), SpsError> {
         self.bytes.clear();
         self.parameter_sets.clear();
         self.sps = None;
-        (self.picture, self.reference) = (false, false);
+        (self.picture, self.reference, self.idr) = (false, false, false);
         for nal in nal_units(data) {
             let start = self.bytes.len();
             match nal.kind() {
                 NalKind::SLICE | NalKind::IDR => {
                     self.picture = true;
                     self.reference |= nal.ref_idc() != 0;
+                    self.idr |= nal.kind() == NalKind::IDR;
                     self.bytes.extend_from_slice(&START_CODE);
                     self.bytes.extend_from_slice(nal.bytes);
                 }
                 NalKind::SPS => {
-                    let adapted = adapted(&mut self.adapted, nal.bytes)?;
+                    let adapted = adapted::<E>(&mut self.adapted, nal.bytes)?;
                     self.sps = Some(adapted.sps.clone());
                     self.bytes.extend_from_slice(&START_CODE);
                     self.bytes.extend_from_slice(&adapted.to);
@@ -69,7 +71,7 @@ impl CleanUnit {
                 NalKind::PARTITION_A | PARTITION_B | PARTITION_C => {
                     return Err(SpsError::Unsupported(Unsupported::new(
                         Codec::H264,
-                        "slices are partitioned (Extended profile), OpenH264 decodes up to High",
+                        "slices are partitioned (Extended profile), which no decoder here takes",
                     )));
                 }
                 _ => {}
@@ -91,6 +93,11 @@ impl CleanUnit {
     /// Other pictures may refer to its picture (`nal_ref_idc` is not 0).
     pub(super) fn is_reference(&self) -> bool {
         self.reference
+    }
+
+    /// Its picture is an IDR picture: no later one refers to, or is shown before, earlier ones.
+    pub(super) fn is_idr(&self) -> bool {
+        self.idr
     }
 
     /// The sequence parameter set that it brings.
@@ -115,13 +122,16 @@ impl CleanUnit {
 }
 
 /// `nal` adapted for the decoder; worked out anew only when it is not the one in `last`.
-fn adapted<'a>(last: &'a mut Option<Adapted>, nal: &[u8]) -> Result<&'a Adapted, SpsError> {
+fn adapted<'a, E: Engine>(
+    last: &'a mut Option<Adapted>,
+    nal: &[u8],
+) -> Result<&'a Adapted, SpsError> {
     let known = last.take_if(|last| last.from == nal);
     let adapted = match known {
         Some(known) => known,
         None => {
             let mut to = Vec::new();
-            let sps = sps::for_decoder(nal, &mut to)?;
+            let sps = E::adapt_sps(nal, &mut to)?;
             let from = nal.to_vec();
             Adapted { from, to, sps }
         }

@@ -2,42 +2,43 @@
 
 use std::collections::VecDeque;
 
-use super::NAME;
+use super::engine::{Engine, SpsError};
 use super::reorder::Reorder;
-use super::sps::{self, SpsError};
-use super::sys::{Failed, MAX_UNIT_BYTES, Picture, RawDecoder, State};
 use super::unit::CleanUnit;
 use crate::access_unit::{AccessUnit, Codec};
 use crate::coder::Decoder;
 use crate::error::{CodecError, Unsupported};
-use crate::frame::{FramePool, Image, PixelFormat, PlanarImage, VideoFrame};
+use crate::frame::{FramePool, Image, PlanarImage, VideoFrame};
 use crate::stream::{ColorDescription, VideoParams};
+use crate::time::Timestamp;
 
 /// Most units, and bytes of them, that are kept to be decoded again from the keyframe on. A
 /// stream that goes longer without one does without.
 const MAX_REPLAY_UNITS: usize = 300;
 const MAX_REPLAY_BYTES: usize = 32 << 20;
 
-/// An H.264 decoder over OpenH264.
+/// An H.264 decoder over a library.
 ///
 /// Every frame comes out at the push of its unit, except for those that the stream itself shows
 /// later than others. A damaged picture is not shown, nor is one that refers to it: frames stop
 /// until the next keyframe. A damaged picture that no other refers to is lost alone.
-pub(crate) struct H264Decoder {
-    raw: RawDecoder,
+pub(in crate::codec) struct H264Decoder<E> {
+    engine: E,
     pool: FramePool,
     color: ColorDescription,
     unit: CleanUnit,
     reorder: Reorder,
     ready: VecDeque<VideoFrame>,
-    /// The parameter sets that came last, for a keyframe that brings none to a new `raw`.
+    /// The parameter sets that came last, for a keyframe that brings none to a new engine.
     parameter_sets: Vec<u8>,
-    /// Nothing can be decoded before the next keyframe. `raw` is new then.
+    /// Nothing can be decoded before the next keyframe: the engine is new then.
     waiting: bool,
     /// The units since the keyframe that others refer to; empty once they have become too many.
     replay: Vec<AccessUnit>,
     replay_bytes: usize,
     last: Last,
+    /// Decoding began here, in an open group of pictures: pictures shown earlier cannot be decoded.
+    began: Option<Timestamp>,
 }
 
 /// What became of the unit before.
@@ -55,13 +56,8 @@ enum Last {
 enum Failure {
     Damaged(String),
     Unsupported(Unsupported),
-    Broken(Failed),
-}
-
-impl From<Failed> for Failure {
-    fn from(failed: Failed) -> Self {
-        Self::Broken(failed)
-    }
+    /// The library does not even start.
+    Broken(String),
 }
 
 impl From<SpsError> for Failure {
@@ -73,32 +69,28 @@ impl From<SpsError> for Failure {
     }
 }
 
-impl H264Decoder {
+impl<E: Engine> H264Decoder<E> {
     /// A decoder for a stream with these parameters.
     ///
     /// # Errors
-    /// [`Unsupported`] for what OpenH264 does not decode: other codecs, interlaced pictures, more
-    /// than 8 bits, chroma other than 4:2:0.
-    pub(crate) fn open(params: &VideoParams, pool: &FramePool) -> Result<Self, Unsupported> {
+    /// [`Unsupported`] for what the library does not decode.
+    pub(in crate::codec) fn open(
+        params: &VideoParams,
+        pool: &FramePool,
+    ) -> Result<Self, Unsupported> {
         if params.codec != Codec::H264 {
             return Err(Unsupported::new(
                 params.codec,
-                "OpenH264 decodes H.264 only",
+                format!("{} decodes H.264 only", E::NAME),
             ));
         }
-        let refusal = sps::refusal(
-            params.profile,
-            params.bit_depth,
-            params.chroma_format,
-            params.interlaced,
-        );
-        if let Some(reason) = refusal {
-            return Err(Unsupported::new(Codec::H264, reason));
+        let refused = |reason: String| Unsupported::new(Codec::H264, reason);
+        if let Some(reason) = E::refusal(params) {
+            return Err(refused(reason));
         }
-        let raw = RawDecoder::new()
-            .map_err(|failed| Unsupported::new(Codec::H264, failed.to_string()))?;
+        let engine = E::start().map_err(refused)?;
         Ok(Self {
-            raw,
+            engine,
             pool: pool.clone(),
             color: params.color,
             unit: CleanUnit::default(),
@@ -109,47 +101,32 @@ impl H264Decoder {
             replay: Vec::new(),
             replay_bytes: 0,
             last: Last::Nothing,
+            began: None,
         })
     }
 
     /// Decodes `unit` and returns its picture; `None` when it holds none.
     fn decode(&mut self, unit: &AccessUnit) -> Result<Option<PlanarImage>, Failure> {
-        self.unit.fill(&unit.data)?;
+        self.unit.fill::<E>(&unit.data)?;
         if let Some(sps) = self.unit.sps() {
             let params = sps.video_params();
             self.color = params.color;
             self.reorder.set_depth(depth(&params));
+            self.engine.sequence(sps);
         } else if self.waiting && !self.parameter_sets.is_empty() {
-            self.raw.feed(&self.parameter_sets);
+            self.engine.parameter_sets(&self.parameter_sets);
         }
         self.unit.keep_parameter_sets(&mut self.parameter_sets);
         if unit.flags.damaged {
             return Err(Failure::Damaged("bytes of it are missing".into()));
         }
-        if self.unit.bytes().len() > MAX_UNIT_BYTES {
-            return Err(Failure::Damaged(format!(
-                "it has {} bytes, the decoder takes {MAX_UNIT_BYTES}",
-                self.unit.bytes().len()
-            )));
-        }
         if self.unit.bytes().is_empty() {
             return Ok(None);
         }
-        // One unit is one picture, which `finish_unit` brings out. If it were two, as in a stream
-        // whose units are cut wrongly, the second would come out.
-        let (fed, picture) = self.raw.feed(self.unit.bytes());
-        let early = picture
-            .map(|picture| copy(&picture, &self.pool))
-            .transpose();
-        let (finished, picture) = self.raw.finish_unit();
-        let late = picture
-            .map(|picture| copy(&picture, &self.pool))
-            .transpose();
-        let state = fed.and(finished);
-        if state != State::OK {
-            return Err(Failure::Damaged(state.to_string()));
-        }
-        let image = late?.or(early?);
+        let image = self
+            .engine
+            .decode(self.unit.bytes(), &self.pool)
+            .map_err(Failure::Damaged)?;
         if image.is_none() && self.unit.has_picture() {
             return Err(Failure::Damaged("slices are missing".into()));
         }
@@ -158,7 +135,7 @@ impl H264Decoder {
 
     /// Brings the decoder back to where it was before the unit that broke it: decodes again from
     /// the keyframe on. True on success.
-    fn rewind(&mut self) -> Result<bool, Failed> {
+    fn rewind(&mut self) -> Result<bool, Failure> {
         let units = std::mem::take(&mut self.replay);
         let mut well = !units.is_empty();
         for unit in &units {
@@ -173,14 +150,14 @@ impl H264Decoder {
     }
 
     /// Forgets everything but parameter sets, and waits for a keyframe.
-    fn start_over(&mut self) -> Result<(), Failed> {
+    fn start_over(&mut self) -> Result<(), Failure> {
         self.waiting = true;
-        self.raw = RawDecoder::new()?;
+        self.engine = E::start().map_err(Failure::Broken)?;
         Ok(())
     }
 
     fn remember(&mut self, unit: &AccessUnit) {
-        if unit.keyframe {
+        if self.unit.is_idr() || (unit.keyframe && self.replay.is_empty()) {
             self.replay.clear();
             self.replay_bytes = 0;
         } else if self.replay.is_empty() || !self.unit.is_reference() {
@@ -195,7 +172,7 @@ impl H264Decoder {
     }
 
     fn show(&mut self, image: PlanarImage, unit: &AccessUnit) -> Result<(), Failure> {
-        if unit.keyframe || unit.flags.discontinuity {
+        if self.unit.is_idr() || unit.flags.discontinuity {
             self.reorder.drain(&mut self.ready);
         }
         let mut frame = VideoFrame::new(
@@ -219,18 +196,18 @@ impl H264Decoder {
             },
             Failure::Unsupported(unsupported) => CodecError::Unsupported(unsupported),
             Failure::Broken(failed) => CodecError::Broken {
-                backend: NAME,
-                detail: failed.to_string(),
+                backend: E::NAME,
+                detail: failed,
             },
         }
     }
 }
 
-impl Decoder for H264Decoder {
+impl<E: Engine> Decoder for H264Decoder<E> {
     type Frame = VideoFrame;
 
     fn name(&self) -> &'static str {
-        NAME
+        E::NAME
     }
 
     fn push(&mut self, unit: &AccessUnit) -> Result<(), CodecError> {
@@ -247,8 +224,7 @@ impl Decoder for H264Decoder {
                     return Ok(());
                 }
                 Last::Broke if !unit.keyframe => {
-                    self.rewind()
-                        .map_err(|failed| self.error(failed.into(), unit))?;
+                    self.rewind().map_err(|failure| self.error(failure, unit))?;
                 }
                 Last::Broke | Last::Nothing => {}
             }
@@ -256,7 +232,7 @@ impl Decoder for H264Decoder {
         if self.waiting && !unit.keyframe {
             let why = Failure::Damaged("skipped until the next keyframe".into());
             // Parameter sets may come in a unit of their own.
-            return match self.unit.fill(&unit.data) {
+            return match self.unit.fill::<E>(&unit.data) {
                 Ok(()) if !self.unit.has_picture() => {
                     self.unit.keep_parameter_sets(&mut self.parameter_sets);
                     Ok(())
@@ -264,10 +240,19 @@ impl Decoder for H264Decoder {
                 _ => Err(self.error(why, unit)),
             };
         }
+        if !unit.keyframe && self.began.is_some_and(|began| unit.pts < began) {
+            let why = "it refers to pictures of before the one that decoding began with";
+            return Err(self.error(Failure::Damaged(why.into()), unit));
+        }
         let was_well = !self.waiting;
         match self.decode(unit) {
             Ok(image) => {
                 self.waiting = false;
+                if self.unit.is_idr() {
+                    self.began = None;
+                } else if !was_well {
+                    self.began = Some(unit.pts);
+                }
                 self.remember(unit);
                 if let Some(image) = image {
                     self.last = Last::Shown;
@@ -281,7 +266,7 @@ impl Decoder for H264Decoder {
                 if !alone {
                     self.last = if was_well { Last::Broke } else { Last::Nothing };
                     self.start_over()
-                        .map_err(|failed| self.error(failed.into(), unit))?;
+                        .map_err(|failure| self.error(failure, unit))?;
                 }
                 Err(self.error(failure, unit))
             }
@@ -296,10 +281,12 @@ impl Decoder for H264Decoder {
         self.reorder.drain(&mut self.ready);
         self.last = Last::Nothing;
         self.replay = Vec::new();
-        self.start_over().map_err(|failed| CodecError::Broken {
-            backend: NAME,
-            detail: failed.to_string(),
-        })
+        E::start()
+            .map(|engine| (self.engine, self.waiting) = (engine, true))
+            .map_err(|detail| CodecError::Broken {
+                backend: E::NAME,
+                detail,
+            })
     }
 }
 
@@ -310,27 +297,6 @@ fn depth(params: &VideoParams) -> Option<u32> {
         66 => Some(0),
         _ => params.reorder,
     }
-}
-
-/// The only copy between decoder and frame.
-fn copy(picture: &Picture<'_>, pool: &FramePool) -> Result<PlanarImage, Failure> {
-    let mut image = PlanarImage::new(
-        PixelFormat::I420,
-        picture.width,
-        picture.height,
-        &pool.bytes,
-    )
-    .map_err(|error| Failure::Damaged(error.to_string()))?;
-    for (plane, samples) in image.planes_mut().into_iter().enumerate() {
-        let width = samples.len() / picture.rows(plane).count().max(1);
-        if width == 0 {
-            continue;
-        }
-        for (to, from) in samples.chunks_exact_mut(width).zip(picture.rows(plane)) {
-            to.copy_from_slice(from);
-        }
-    }
-    Ok(image)
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::access_unit::{TrackId, UnitFlags};
+use crate::codec::openh264::OpenH264;
+use crate::codec::rust_h264::RustH264;
 use crate::time::Timestamp;
 
 fn params() -> VideoParams {
@@ -23,7 +25,7 @@ fn params() -> VideoParams {
     }
 }
 
-fn decoder() -> H264Decoder {
+fn decoder<E: Engine>() -> H264Decoder<E> {
     H264Decoder::open(&params(), &FramePool::new()).unwrap()
 }
 
@@ -43,7 +45,7 @@ fn unit(data: impl Into<Bytes>, keyframe: bool) -> AccessUnit {
 fn refused(change: impl FnOnce(&mut VideoParams)) -> String {
     let mut params = params();
     change(&mut params);
-    match H264Decoder::open(&params, &FramePool::new()) {
+    match H264Decoder::<OpenH264>::open(&params, &FramePool::new()) {
         Ok(_) => panic!("{params:?} was taken"),
         Err(unsupported) => unsupported.to_string(),
     }
@@ -52,7 +54,7 @@ fn refused(change: impl FnOnce(&mut VideoParams)) -> String {
 #[test]
 fn streams_that_cannot_be_decoded_are_refused_with_what_and_why() {
     let hevc = refused(|params| params.codec = Codec::Hevc);
-    assert_eq!(hevc, "hevc is not supported: OpenH264 decodes H.264 only");
+    assert_eq!(hevc, "hevc is not supported: openh264 decodes H.264 only");
     assert!(refused(|params| params.interlaced = true).contains("interlaced"));
     assert!(refused(|params| params.bit_depth = 10).contains("10 bits"));
     assert!(refused(|params| params.chroma_format = 2).contains("4:2:2"));
@@ -62,13 +64,13 @@ fn streams_that_cannot_be_decoded_are_refused_with_what_and_why() {
 fn a_unit_of_another_codec_is_refused() {
     let mut unit = unit(vec![1], true);
     unit.codec = Codec::Hevc;
-    let error = decoder().push(&unit).unwrap_err();
+    let error = decoder::<OpenH264>().push(&unit).unwrap_err();
     assert!(matches!(error, CodecError::Unsupported(_)), "{error}");
 }
 
 #[test]
 fn pictures_before_the_first_keyframe_are_skipped() {
-    let error = decoder().push(&unit(vec![0, 0, 1, 0x41, 0x9a], false));
+    let error = decoder::<OpenH264>().push(&unit(vec![0, 0, 1, 0x41, 0x9a], false));
     let error = error.unwrap_err().to_string();
     assert!(error.contains("until the next keyframe"), "{error}");
 }
@@ -83,11 +85,17 @@ proptest! {
             1..6,
         ),
     ) {
-        let mut decoder = decoder();
-        for (data, keyframe) in units {
-            let _ = decoder.push(&unit(data, keyframe));
-        }
-        prop_assert!(decoder.pull().is_none());
-        prop_assert!(decoder.flush().is_ok());
+        survives::<OpenH264>(&units)?;
+        survives::<RustH264>(&units)?;
     }
+}
+
+fn survives<E: Engine>(units: &[(Vec<u8>, bool)]) -> Result<(), TestCaseError> {
+    let mut decoder = decoder::<E>();
+    for (data, keyframe) in units {
+        let _ = decoder.push(&unit(data.clone(), *keyframe));
+    }
+    prop_assert!(decoder.pull().is_none());
+    prop_assert!(decoder.flush().is_ok());
+    Ok(())
 }

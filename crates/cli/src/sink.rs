@@ -1,0 +1,60 @@
+//! Where a command writes media: a file or stdout, MPEG-TS as it comes, or MP4 by the file's name.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use trickle_session::record::Mp4Recorder;
+
+use crate::error::CliError;
+
+/// Takes the bytes of a transport stream.
+pub(crate) enum Sink {
+    /// Writes them as they come.
+    Plain(Box<dyn Write + Send>),
+    /// Makes MP4 of them.
+    Mp4(Box<Mp4Recorder<File>>),
+}
+
+impl Sink {
+    /// A new file, in place of one of that name; `-` is stdout.
+    pub(crate) fn create(path: &Path) -> Result<Self, CliError> {
+        if path == Path::new("-") {
+            return Ok(Self::Plain(Box::new(io::stdout())));
+        }
+        let file = File::create(path).map_err(|error| {
+            CliError::caused(format!("cannot create {}", path.display()), &error)
+        })?;
+        let extension = path.extension().unwrap_or_default();
+        Ok(if extension.eq_ignore_ascii_case("mp4") {
+            // Fragments are written whole: a buffer would only hold them back.
+            Self::Mp4(Box::new(Mp4Recorder::new(file)))
+        } else {
+            Self::Plain(Box::new(BufWriter::new(file)))
+        })
+    }
+
+    /// Writes what is left.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Plain(mut file) => file.flush(),
+            Self::Mp4(recorder) => recorder.finish().map(drop),
+        }
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.write(bytes),
+            Self::Mp4(recorder) => recorder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.flush(),
+            Self::Mp4(recorder) => recorder.flush(),
+        }
+    }
+}
