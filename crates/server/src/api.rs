@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use trickle_processor::Params;
 use url::Url;
+use utoipa::ToSchema;
 
 use crate::body::kind;
 use crate::error::ApiError;
@@ -13,18 +14,24 @@ const MAX_ID: usize = 512;
 /// Longest URL, in bytes.
 const MAX_URL: usize = 8192;
 
-/// The body of a start request.
-#[derive(Clone, Debug, PartialEq)]
+/// The body of a start request. Keys it does not know are left alone.
+#[derive(Clone, Debug, PartialEq, ToSchema)]
 pub(crate) struct StartRequest {
-    /// `gateway_request_id`; empty only where [`IdRule::Optional`] allows it.
+    /// Names the session; empty only where [`IdRule::Optional`] allows it.
+    #[schema(rename = "gateway_request_id", min_length = 1, max_length = 512)]
     pub(crate) request_id: String,
     /// `manifest_id`, else `stream_id`: names the session where there is no request id.
+    #[schema(max_length = 512)]
     pub(crate) stream_id: Option<String>,
+    #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]
     pub(crate) subscribe_url: Option<Url>,
+    #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]
     pub(crate) publish_url: Option<Url>,
     /// Channels that were named, correctly, and that this version does not serve.
+    #[schema(ignore)]
     pub(crate) unserved: Vec<&'static str>,
     /// `params`, with the body's own `max_framerate` where `params` has none.
+    #[schema(value_type = Option<Object>)]
     pub(crate) params: Params,
 }
 
@@ -89,6 +96,14 @@ impl StartRequest {
     }
 }
 
+/// What a stop may hold.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "read field by field; this is its description")]
+pub(crate) struct StopRequest {
+    /// Which session.
+    gateway_request_id: Option<String>,
+}
+
 /// An id; `None` when absent, null or empty.
 pub(crate) fn id(body: &Map<String, Value>, name: &str) -> Result<Option<String>, ApiError> {
     let text = text(body, name)?;
@@ -135,7 +150,7 @@ fn text<'a>(body: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>,
 }
 
 /// The answer to a request that did what it asked for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Success {
     status: &'static str,
     message: &'static str,

@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use thiserror::Error;
 use trickle_processor::{InitError, ParamsError};
+use utoipa::ToSchema;
 
 use crate::extend::HookError;
 
@@ -81,10 +82,14 @@ pub(crate) struct ApiError {
     retry_after: Option<Duration>,
 }
 
-#[derive(Serialize)]
-struct ErrorBody<'a> {
+/// The body of every error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct ErrorBody {
+    /// `error`
     status: &'static str,
-    message: &'a str,
+    /// What is wrong, with the name of the field if one is.
+    message: String,
 }
 
 impl ApiError {
@@ -136,7 +141,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = ErrorBody {
             status: "error",
-            message: &self.message,
+            message: self.message,
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();

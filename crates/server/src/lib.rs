@@ -34,6 +34,7 @@
 //! | `/stream/params-schema` | GET | JSON schema of the parameters |
 //! | `/health`, `/livez` | GET | ready; alive |
 //! | `/metrics` | GET | counters and gauges for Prometheus |
+//! | `/openapi.json` | GET | this table, in full |
 //! | `/version`, `/app-version` | GET | what runs here |
 //! | `/hardware/info`, `/hardware/stats` | GET | GPUs |
 //!
@@ -52,6 +53,7 @@ mod error;
 mod extend;
 mod metrics;
 mod model_gate;
+mod openapi;
 mod routes;
 pub mod shutdown;
 mod slots;

@@ -27,6 +27,9 @@ use crate::config::Config;
 use crate::error::ApiError;
 use crate::metrics::totals::Totals;
 
+/// Time that the last frames of a session have to pass its stages when the worker shuts down.
+const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+
 /// The slots of one worker. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Slots(Arc<Inner>);
@@ -453,7 +456,13 @@ impl Place {
             () = self.slot.stop.cancelled() => tracing::info!("stopping"),
         }
         self.show(Phase::Stopping(session.clone()));
-        let summary = session.stop().await;
+        // A worker that shuts down lets viewers have the last frames; who stops a stream waits.
+        let orderly = !self.inner.table().open;
+        let summary = if orderly {
+            session.finish(FLUSH_LIMIT).await
+        } else {
+            session.stop().await
+        };
         let draining = summary.draining;
         self.inner.table().last = Some(summary);
         if draining {

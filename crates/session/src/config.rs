@@ -8,6 +8,7 @@ use trickle_media::Codec;
 use trickle_media::coder::RateControl;
 use trickle_processor::Params;
 use url::Url;
+use utoipa::ToSchema;
 
 use crate::error::ConfigError;
 
@@ -136,7 +137,7 @@ impl Default for EncodeConfig {
 }
 
 /// What becomes of audio.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AudioMode {
     /// The output carries Opus: packets that are Opus already are passed on as they came, other

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use thiserror::Error;
 use trickle_processor::{ParamsError, ProcessorError};
+use utoipa::ToSchema;
 
 /// A field of the configuration that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -74,7 +75,7 @@ pub enum UpdateError {
 }
 
 /// Why a session ended.
-#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, ToSchema)]
 #[serde(tag = "reason", content = "detail", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EndReason {

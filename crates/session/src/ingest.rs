@@ -21,11 +21,13 @@ pub(crate) async fn run(shared: &Shared, subscriber: Subscriber, intake: Intake)
         demuxer: Demuxer::new(DemuxOptions::default()),
         intake,
     };
-    let read = ingest.read(subscriber);
+    let read = shared
+        .input_over
+        .run_until_cancelled(ingest.read(subscriber));
     let Some(result) = shared.cancel.run_until_cancelled(read).await else {
         return;
     };
-    if let Err(reason) = result {
+    if let Some(Err(reason)) = result {
         return shared.fail(reason);
     }
     if ingest.finish().is_err() {

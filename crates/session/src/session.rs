@@ -246,6 +246,17 @@ impl Session {
         }
     }
 
+    /// Ends the session in good order: no more input is read, what has come in passes all stages,
+    /// and the output channel is ended. What is not done `within` that time is cut short, as by
+    /// [`stop`](Self::stop).
+    pub async fn finish(&self, within: Duration) -> SessionSummary {
+        self.shared.end(EndReason::Stopped);
+        self.shared.input_over.cancel();
+        // In time or not, there are parts to be joined.
+        drop(tokio::time::timeout(within, self.ended()).await);
+        self.stop().await
+    }
+
     /// Resolves when a processor that [`stop`](Self::stop) left draining has come back; at once
     /// after a stop that left none.
     pub fn drained(&self) -> impl Future<Output = ()> + Send + 'static {

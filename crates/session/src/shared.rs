@@ -85,6 +85,8 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     /// Cancelled when the session must end now rather than with its input.
     pub(crate) cancel: CancellationToken,
+    /// Cancelled when no more input is to be read, and what has come in is to be finished.
+    pub(crate) input_over: CancellationToken,
     /// Clocks are read and latency is measured; offline they are not.
     pub(crate) live: bool,
     reason: Mutex<Option<EndReason>>,
@@ -105,6 +107,7 @@ impl Shared {
             },
             stats: Stats::new(),
             cancel: CancellationToken::new(),
+            input_over: CancellationToken::new(),
             live,
             reason: Mutex::new(None),
             max_framerate: AtomicU64::new(0),

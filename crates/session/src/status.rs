@@ -3,12 +3,13 @@
 use serde::Serialize;
 use trickle_media::access_unit::Codec;
 use trickle_processor::Params;
+use utoipa::ToSchema;
 
 use crate::config::AudioMode;
 use crate::error::EndReason;
 
 /// A session at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SessionStatus {
     /// Its id.
     pub gateway_request_id: String,
@@ -23,6 +24,7 @@ pub struct SessionStatus {
     /// The output channel.
     pub publish_url: Option<String>,
     /// Parameters in force: those of the start, overlaid with every update taken.
+    #[schema(value_type = Object)]
     pub current_params: Params,
     /// Rates over the last seconds, by the names of PyTrickle.
     pub fps: Fps,
@@ -47,7 +49,7 @@ pub struct SessionStatus {
 }
 
 /// How far a session is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SessionState {
     /// It runs and no media has come in yet.
@@ -63,7 +65,7 @@ pub enum SessionState {
 }
 
 /// Rates over the last seconds, per second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Fps {
     /// Pictures that came in.
     pub ingress_video_fps: f64,
@@ -78,7 +80,7 @@ pub struct Fps {
 }
 
 /// Video frames since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FrameCounts {
     /// Coded pictures that came in.
     #[serde(rename = "in")]
@@ -94,7 +96,7 @@ pub struct FrameCounts {
 }
 
 /// Video frames that were left out, by cause.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Dropped {
     /// No keyframe had come yet, at the start or after a fault.
     pub no_keyframe: u64,
@@ -141,7 +143,7 @@ impl Dropped {
 }
 
 /// Time spent per stage by the frames that went out in the last seconds, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct LatencyStatus {
     /// From the last byte of the coded picture to the decoded frame, queueing included.
     pub decode: Percentiles,
@@ -158,7 +160,7 @@ pub struct LatencyStatus {
 }
 
 /// The spread of a latency.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Percentiles {
     /// Half took at most this, in milliseconds.
     pub p50: f64,
@@ -171,13 +173,14 @@ pub struct Percentiles {
 }
 
 /// What comes in.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct InputStatus {
     /// Bytes.
     pub bytes: u64,
     /// Segments.
     pub segments: u64,
     /// Video codec.
+    #[schema(value_type = Option<String>)]
     pub video_codec: Option<Codec>,
     /// Columns of the picture.
     pub width: Option<u32>,
@@ -186,11 +189,12 @@ pub struct InputStatus {
     /// Why the video is left out and only sound goes on, where it is so.
     pub video_refused: Option<String>,
     /// Audio codec.
+    #[schema(value_type = Option<String>)]
     pub audio_codec: Option<Codec>,
 }
 
 /// What goes out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct OutputStatus {
     /// Bytes.
     pub bytes: u64,
@@ -205,7 +209,7 @@ pub struct OutputStatus {
 }
 
 /// A codec in use and the way to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CodecStatus {
     /// Implementation, such as `openh264`.
     pub name: String,
@@ -218,7 +222,7 @@ pub struct CodecStatus {
 }
 
 /// Sound.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct AudioStatus {
     /// What was asked for.
     pub mode: AudioMode,
@@ -238,7 +242,7 @@ pub struct AudioStatus {
 }
 
 /// What is done with the input's audio.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AudioRoute {
     /// There is none, or it is left out.
@@ -253,7 +257,7 @@ pub enum AudioRoute {
 }
 
 /// The processor's record.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ProcessorStatus {
     /// Frames, of video or audio, that it failed on.
     pub errors: u64,
@@ -270,7 +274,7 @@ pub struct ProcessorStatus {
 }
 
 /// What went wrong and was survived.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Faults {
     /// Faults of the transport stream: lost packets, bad sections, lost sync.
     pub transport: u64,
@@ -289,7 +293,7 @@ pub struct Faults {
 }
 
 /// What is left to say of a session that has ended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SessionSummary {
     /// Why it ended.
     pub reason: EndReason,

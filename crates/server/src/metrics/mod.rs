@@ -27,6 +27,18 @@ use totals::{InAndOut, Totals};
 /// The text form of OpenMetrics 1.0.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Counters and gauges for Prometheus
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "worker",
+    responses((
+        status = 200,
+        description = "OpenMetrics text",
+        body = String,
+        content_type = "application/openmetrics-text"
+    ))
+)]
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
     let mut registry = Registry::default();
     app.http_metrics.register(&mut registry);

@@ -6,11 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use trickle_media::hardware::DeviceLoad;
+use utoipa::ToSchema;
 
 use crate::app::App;
 
 /// GPUs by index, as text.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct HardwareInfo {
     pipeline: String,
     model_id: String,
@@ -18,7 +19,7 @@ pub(crate) struct HardwareInfo {
 }
 
 /// Load of GPUs by index, as text.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct HardwareStats {
     pipeline: String,
     model_id: String,
@@ -26,7 +27,8 @@ pub(crate) struct HardwareStats {
 }
 
 /// What PyTrickle tells of every GPU, whatever it is asked.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Gpu)]
 struct Base {
     id: String,
     name: String,
@@ -35,7 +37,8 @@ struct Base {
 }
 
 /// A GPU.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = GpuInfo)]
 struct Info {
     #[serde(flatten)]
     base: Base,
@@ -45,7 +48,8 @@ struct Info {
 }
 
 /// What a GPU does. Figures that it does not have are 0 where PyTrickle has them, else `null`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = GpuStats)]
 struct Stats {
     #[serde(flatten)]
     base: Base,
@@ -102,6 +106,13 @@ async fn devices<T>(app: &App, of: fn(&DeviceLoad) -> T) -> BTreeMap<usize, T> {
     devices.iter().map(of).enumerate().collect()
 }
 
+/// GPUs
+#[utoipa::path(
+    get,
+    path = "/hardware/info",
+    tag = "worker",
+    responses((status = 200, description = "By index; empty without a GPU", body = HardwareInfo))
+)]
 pub(crate) async fn info(State(app): State<App>) -> Json<HardwareInfo> {
     let identity = &app.config.identity;
     Json(HardwareInfo {
@@ -111,6 +122,13 @@ pub(crate) async fn info(State(app): State<App>) -> Json<HardwareInfo> {
     })
 }
 
+/// Load of GPUs
+#[utoipa::path(
+    get,
+    path = "/hardware/stats",
+    tag = "worker",
+    responses((status = 200, description = "By index; empty without a GPU", body = HardwareStats))
+)]
 pub(crate) async fn stats(State(app): State<App>) -> Json<HardwareStats> {
     let identity = &app.config.identity;
     Json(HardwareStats {

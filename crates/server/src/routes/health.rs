@@ -5,13 +5,15 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::config::HealthStyle;
 use crate::model_gate::ModelState;
 
 /// PyTrickle's words for the state of a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = State)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Word {
     /// Ready, no session.
@@ -53,12 +55,13 @@ impl Condition {
     }
 }
 
-#[derive(Serialize)]
-struct Health {
-    /// `ok`, `loading` or `error`, or [`Word`] in PyTrickle's style.
-    #[serde(flatten)]
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// `ok`, `loading` or `error`; in PyTrickle's style, its word.
+    #[schema(value_type = String)]
     status: Status,
     state: Word,
+    /// Why the model failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
 }
@@ -66,15 +69,25 @@ struct Health {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Status {
-    Standard { status: &'static str },
-    PyTrickle { status: Word },
+    Standard(&'static str),
+    PyTrickle(Word),
 }
 
+/// Whether the worker can serve
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "worker",
+    responses(
+        (status = 200, description = "It can, or sessions live", body = Health),
+        (status = 503, description = "It cannot, and no session lives", body = Health),
+    )
+)]
 pub(crate) async fn health(State(app): State<App>) -> Response {
     let condition = Condition::of(&app);
     let state = condition.word;
     let (code, status) = match app.config.health_style {
-        HealthStyle::PyTrickle => (StatusCode::OK, Status::PyTrickle { status: state }),
+        HealthStyle::PyTrickle => (StatusCode::OK, Status::PyTrickle(state)),
         HealthStyle::Standard => {
             let status = match state {
                 Word::Idle | Word::Ok => "ok",
@@ -88,7 +101,7 @@ pub(crate) async fn health(State(app): State<App>) -> Response {
             } else {
                 StatusCode::SERVICE_UNAVAILABLE
             };
-            (code, Status::Standard { status })
+            (code, Status::Standard(status))
         }
     };
     let body = Health {
@@ -100,11 +113,18 @@ pub(crate) async fn health(State(app): State<App>) -> Response {
 }
 
 /// Alive: the process answers.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Alive {
     status: &'static str,
 }
 
+/// Whether the process lives
+#[utoipa::path(
+    get,
+    path = "/livez",
+    tag = "worker",
+    responses((status = 200, description = "It does", body = Alive))
+)]
 pub(crate) async fn livez() -> Json<Alive> {
     Json(Alive { status: "ok" })
 }

@@ -15,16 +15,17 @@ use crate::auth;
 use crate::error::ApiError;
 use crate::metrics;
 use crate::metrics::http_requests::{HttpMetrics, count};
+use crate::openapi;
 use crate::worker::Worker;
 
-mod hardware;
-mod health;
-mod schema;
-mod start;
-mod status;
-mod stop;
-mod update;
-mod version;
+pub(crate) mod hardware;
+pub(crate) mod health;
+pub(crate) mod schema;
+pub(crate) mod start;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod update;
+pub(crate) mod version;
 
 /// All routes, under `/api` and without prefix.
 pub(crate) fn router(app: &App) -> Router {
@@ -64,6 +65,7 @@ fn about() -> Router<App> {
         .route("/health", get(health::health))
         .route("/livez", get(health::livez))
         .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi::openapi))
         .route("/version", get(version::version))
         .route("/app-version", get(version::app_version))
         .route("/hardware/info", get(hardware::info))

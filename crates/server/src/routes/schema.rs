@@ -7,8 +7,17 @@ use trickle_session::WorkerParams;
 
 use crate::app::App;
 
+/// What parameters may hold
+///
 /// A JSON schema of the parameters in force: the worker's own, and the processor's where it
 /// publishes them. An update names only what changes.
+#[utoipa::path(
+    get,
+    path = "/stream/params-schema",
+    tag = "streams",
+    security(("token" = [])),
+    responses((status = 200, description = "A JSON schema", body = Object))
+)]
 pub(crate) async fn params_schema(State(app): State<App>) -> Json<Value> {
     Json(combined(app.params_schema.clone()))
 }

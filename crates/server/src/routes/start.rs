@@ -10,7 +10,7 @@ use super::stream_id;
 use crate::api::{IdRule, StartRequest, Success};
 use crate::app::App;
 use crate::body;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorBody};
 use crate::model_gate::NotReady;
 
 /// Largest body of a start, in bytes.
@@ -18,6 +18,20 @@ const MAX_BODY: usize = 1 << 20;
 /// What a caller that found the model loading is told to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// Start a session
+#[utoipa::path(
+    post,
+    path = "/stream/start",
+    tag = "streams",
+    security(("token" = [])),
+    params(("X-Stream-Id" = Option<String>, Header, description = "Another name for the session")),
+    request_body = StartRequest,
+    responses(
+        (status = 200, description = "It runs", body = Success),
+        (status = 400, description = "A field is wrong, and is named", body = ErrorBody),
+        (status = 503, description = "No slot is free, or the model is not ready", body = ErrorBody),
+    )
+)]
 pub(crate) async fn start(
     State(app): State<App>,
     headers: HeaderMap,
@@ -26,7 +40,22 @@ pub(crate) async fn start(
     begin(&app, &headers, body, IdRule::Required).await
 }
 
-/// The same for go-livepeer's live pipeline, which knows few statuses.
+/// Start a session, for go-livepeer's live pipeline
+///
+/// As `/stream/start`, for a caller that knows few statuses and may leave the id out.
+#[utoipa::path(
+    post,
+    path = "/live-video-to-video",
+    tag = "streams",
+    security(("token" = [])),
+    params(("X-Stream-Id" = Option<String>, Header, description = "Another name for the session")),
+    request_body(content = ref("#/components/schemas/LiveVideoToVideoRequest")),
+    responses(
+        (status = 200, description = "It runs", body = Success),
+        (status = 400, description = "A field is wrong, and is named", body = ErrorBody),
+        (status = 500, description = "No slot is free, or the model is not ready", body = ErrorBody),
+    )
+)]
 pub(crate) async fn live_video_to_video(
     State(app): State<App>,
     headers: HeaderMap,

@@ -1,11 +1,16 @@
 //! `GET /stream/status`: PyTrickle's keys, then what each session does.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use trickle_media::backend::BackendDescription;
 use trickle_session::{Fps, SessionStatus, SessionSummary};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::health::{Condition, Word};
 use crate::app::App;
@@ -13,7 +18,7 @@ use crate::slots::Slot;
 
 /// The worker and its sessions. The keys up to `current_params` are PyTrickle's; where several
 /// sessions run, `fps` and `current_params` are those of the oldest.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Status {
     status: Word,
     state: Word,
@@ -23,16 +28,19 @@ pub(crate) struct Status {
     client_active: bool,
     client_running: bool,
     fps: Fps,
+    #[schema(value_type = Object)]
     current_params: Map<String, Value>,
     capacity: usize,
     /// What video is decoded and encoded with, in order of preference, and why something is not.
+    #[schema(value_type = Vec<Object>)]
     backends: Vec<BackendDescription>,
     sessions: Vec<SlotStatus>,
     last_session: Option<SessionSummary>,
 }
 
 /// A slot that is taken.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionSlot)]
 struct SlotStatus {
     phase: &'static str,
     stream_id: Option<String>,
@@ -46,6 +54,31 @@ struct SlotStatus {
 enum Shown {
     Session(Box<SessionStatus>),
     Starting { gateway_request_id: String },
+}
+
+/// By hand, as a session has all that one has which has not started: `oneOf`, which would be derived,
+/// wants it to be one alone.
+impl PartialSchema for Shown {
+    fn schema() -> RefOr<Schema> {
+        let starting = ObjectBuilder::new()
+            .property("gateway_request_id", String::schema())
+            .required("gateway_request_id");
+        AnyOfBuilder::new()
+            .item(Ref::from_schema_name(SessionStatus::name()))
+            .item(starting)
+            .into()
+    }
+}
+
+impl ToSchema for Shown {
+    fn name() -> Cow<'static, str> {
+        "Session".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((SessionStatus::name().into(), SessionStatus::schema()));
+        SessionStatus::schemas(schemas);
+    }
 }
 
 impl SlotStatus {
@@ -71,6 +104,14 @@ impl SlotStatus {
     }
 }
 
+/// The worker and its sessions
+#[utoipa::path(
+    get,
+    path = "/stream/status",
+    tag = "streams",
+    security(("token" = [])),
+    responses((status = 200, description = "Now", body = Status))
+)]
 pub(crate) async fn status(State(app): State<App>) -> Json<Status> {
     let condition = Condition::of(&app);
     let (slots, last_session) = app.slots.snapshot();

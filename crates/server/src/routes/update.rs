@@ -10,11 +10,28 @@ use super::stream_id;
 use crate::api::{Success, id};
 use crate::app::App;
 use crate::body;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorBody};
 
 /// Largest body of an update, in bytes: parameters may hold pictures.
 const MAX_BODY: usize = 10 << 20;
 
+/// Give a running processor new parameters
+///
+/// Any JSON object; `gateway_request_id` in it names the session, where several run.
+#[utoipa::path(
+    post,
+    path = "/stream/update",
+    tag = "streams",
+    security(("token" = [])),
+    params(("X-Stream-Id" = Option<String>, Header, description = "Which session")),
+    request_body = Object,
+    responses(
+        (status = 200, description = "They are in force", body = Success),
+        (status = 400, description = "No object, or no session", body = ErrorBody),
+        (status = 404, description = "There is no session of that name", body = ErrorBody),
+        (status = 422, description = "They were rejected; nothing has changed", body = ErrorBody),
+    )
+)]
 pub(crate) async fn update(
     State(app): State<App>,
     headers: HeaderMap,

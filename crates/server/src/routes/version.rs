@@ -3,11 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 
 /// What runs here, in go-livepeer's words.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Version {
     pipeline: String,
     model_id: String,
@@ -15,11 +16,18 @@ pub(crate) struct Version {
 }
 
 /// The version alone.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct AppVersion {
     version: String,
 }
 
+/// What runs here
+#[utoipa::path(
+    get,
+    path = "/version",
+    tag = "worker",
+    responses((status = 200, description = "Pipeline, model and version", body = Version))
+)]
 pub(crate) async fn version(State(app): State<App>) -> Json<Version> {
     let identity = &app.config.identity;
     Json(Version {
@@ -29,6 +37,13 @@ pub(crate) async fn version(State(app): State<App>) -> Json<Version> {
     })
 }
 
+/// The version alone
+#[utoipa::path(
+    get,
+    path = "/app-version",
+    tag = "worker",
+    responses((status = 200, description = "The version", body = AppVersion))
+)]
 pub(crate) async fn app_version(State(app): State<App>) -> Json<AppVersion> {
     Json(AppVersion {
         version: app.config.identity.version.clone(),

@@ -5,6 +5,7 @@
 mod extend;
 mod loading;
 mod metrics;
+mod openapi;
 mod routes;
 mod sessions;
 mod support;

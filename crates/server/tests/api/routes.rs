@@ -22,10 +22,11 @@ pub const STREAM_ROUTES: [(&str, &str); 7] = [
     ("GET", "/stream/status"),
     ("GET", "/stream/params-schema"),
 ];
-pub const OPEN_ROUTES: [&str; 7] = [
+pub const OPEN_ROUTES: [&str; 8] = [
     "/health",
     "/livez",
     "/metrics",
+    "/openapi.json",
     "/version",
     "/app-version",
     "/hardware/info",

@@ -10,10 +10,11 @@ use axum::body::Body;
 use http::{HeaderValue, Request};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use trickle_processor::builtin::Delay;
 use trickle_processor::{
     FrameProcessor, Model, Params, ParamsError, ProcessorError, StreamContext, VideoFrame,
 };
-use trickle_proto::{Client, ClientConfig, PublishOptions, Relay, RelayConfig};
+use trickle_proto::{Client, ClientConfig, PublishOptions, Publisher, Relay, RelayConfig};
 use trickle_server::{StreamServer, StreamServerBuilder};
 
 use crate::support::{Answer, get, post, post_json, send};
@@ -79,7 +80,11 @@ impl Site {
     pub async fn with(configure: impl FnOnce(StreamServerBuilder) -> StreamServerBuilder) -> Self {
         let model = Counting::default();
         let opened = model.opened.clone();
-        let server = configure(StreamServer::builder(model)).build().unwrap();
+        Self::of(configure(StreamServer::builder(model)), opened).await
+    }
+
+    async fn of(builder: StreamServerBuilder, opened: Arc<AtomicUsize>) -> Self {
+        let server = builder.build().unwrap();
         server.initialize().await.unwrap();
         let (relay, base) = relay().await;
         Self {
@@ -92,7 +97,7 @@ impl Site {
     }
 
     /// A start body with this id, on the channels `{id}` and `{id}-out`.
-    fn body(&self, id: &str) -> Value {
+    pub fn body(&self, id: &str) -> Value {
         self.body_on(id, id)
     }
 
@@ -120,6 +125,12 @@ impl Site {
 
     /// Publishes a clip on a channel as one segment, and ends the channel.
     pub async fn publish(&self, channel: &str, clip: &str) {
+        let publisher = self.feed(channel, clip).await;
+        publisher.close().await.unwrap();
+    }
+
+    /// Publishes a clip on a channel as one segment.
+    async fn feed(&self, channel: &str, clip: &str) -> Publisher {
         let client = Client::new(ClientConfig::default()).unwrap();
         let url = format!("{}{channel}", self.base).parse().unwrap();
         let options = PublishOptions::new("video/mp2t");
@@ -128,7 +139,7 @@ impl Site {
         let bytes = trickle_testkit::clip_bytes(clip);
         segment.write(bytes.into()).await.unwrap();
         segment.finish().await.unwrap();
-        publisher.close().await.unwrap();
+        publisher
     }
 
     /// The summary of a session that ends by itself.
@@ -411,4 +422,27 @@ async fn draining_ends_sessions_and_refuses_new_ones() {
         site.start("r2").await.error(503),
         "The worker is shutting down"
     );
+}
+
+#[tokio::test]
+async fn draining_lets_the_last_frames_out() {
+    // Slow enough that frames wait when the end comes.
+    let slow = Delay::new(Duration::from_millis(20));
+    let site = Site::of(StreamServer::builder(slow), Arc::default()).await;
+    let mut body = site.body("r1");
+    body["params"] = json!({});
+    post_json(&site.router, "/stream/start", body).await.ok();
+    let _input_goes_on = site.feed("r1", "ptswrap_180p30.ts").await;
+    let begun = async {
+        while site.status().await["sessions"][0]["frames"]["out"] == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, begun).await.unwrap();
+    site.server.drain().await.unwrap();
+    let summary = &site.status().await["last_session"];
+    assert_eq!(summary["reason"]["reason"], "stopped");
+    let frames = &summary["status"]["frames"];
+    assert_eq!(frames["dropped"]["stopped"], 0, "{frames}");
+    assert!(frames["out"].as_u64().unwrap() >= 3, "{frames}");
 }
