@@ -13,7 +13,7 @@ use super::reference::{Coefficients, unit};
 use crate::frame::{PixelFormat, PlanarImage};
 
 /// Luma columns of a piece of a row.
-const PIECE: usize = 512;
+const PIECE: usize = 1280;
 /// Chroma columns of a piece.
 const CHROMA: usize = PIECE / 2;
 
@@ -53,7 +53,7 @@ fn convert_with<S: Simd>(simd: S, image: &PlanarImage, k: &Coefficients, out: &m
                         .zip(luma.chunks_exact(width));
                     for (out, luma) in rows {
                         let (out, luma) = (&mut out[3 * start..3 * end], &luma[start..end]);
-                        shade(simd, k, luma, &mut scratch, out);
+                        shade(simd, k, luma, &scratch, out);
                     }
                 }
             }
@@ -63,8 +63,6 @@ fn convert_with<S: Simd>(simd: S, image: &PlanarImage, k: &Coefficients, out: &m
 
 /// What a piece of two rows is made from.
 struct Scratch {
-    /// Luma in [0, 1].
-    luma: [f32; PIECE],
     /// Cb − 128.
     cb: [f32; CHROMA],
     /// Cr − 128.
@@ -76,7 +74,6 @@ struct Scratch {
 impl Scratch {
     fn new() -> Self {
         Self {
-            luma: [0.0; PIECE],
             cb: [0.0; CHROMA],
             cr: [0.0; CHROMA],
             terms: [0.0; 3 * PIECE],
@@ -138,10 +135,7 @@ fn chroma_terms<S: Simd>(simd: S, k: &Coefficients, samples: usize, scratch: &mu
 
 /// Luma and chroma terms together.
 #[inline(always)]
-fn shade<S: Simd>(simd: S, k: &Coefficients, luma: &[u8], scratch: &mut Scratch, out: &mut [f32]) {
-    for (value, &y) in scratch.luma.iter_mut().zip(luma) {
-        *value = (f32::from(y) - k.luma_offset) * k.luma_scale;
-    }
+fn shade<S: Simd>(simd: S, k: &Coefficients, luma: &[u8], scratch: &Scratch, out: &mut [f32]) {
     // Four values become twelve: each three times.
     let threefold = [
         const { picks([0, 0, 0, 1]) },
@@ -150,12 +144,15 @@ fn shade<S: Simd>(simd: S, k: &Coefficients, luma: &[u8], scratch: &mut Scratch,
     ]
     .map(|indices| u8x32::from_slice(simd, &indices));
     let (zero, one) = (f32x8::splat(simd, 0.0), f32x8::splat(simd, 1.0));
-    let (luma8, _) = scratch.luma.as_chunks::<8>();
+    let (offset, scale) = (
+        f32x8::splat(simd, k.luma_offset),
+        f32x8::splat(simd, k.luma_scale),
+    );
+    let (luma8, luma_rest) = luma.as_chunks::<8>();
     let (terms24, _) = scratch.terms.as_chunks::<24>();
-    let (out24, rest) = out.as_chunks_mut::<24>();
-    let done = out24.len();
+    let (out24, out_rest) = out.as_chunks_mut::<24>();
     for ((out, luma), terms) in out24.iter_mut().zip(luma8).zip(terms24) {
-        let luma = f32x8::from_slice(simd, luma);
+        let luma = (f32x8::from_slice(simd, &luma.map(f32::from)) - offset) * scale;
         let [a, b, c]: [(f32x4<S>, f32x4<S>); 3] =
             threefold.map(|indices| luma.swizzle_dyn_within_blocks(indices).split());
         let vectors = [a.0.combine(b.0), c.0.combine(a.1), b.1.combine(c.1)];
@@ -167,8 +164,10 @@ fn shade<S: Simd>(simd: S, k: &Coefficients, luma: &[u8], scratch: &mut Scratch,
         }
     }
     // The last pixels, fewer than eight.
-    let pixels = rest.chunks_exact_mut(3).zip(&scratch.luma[8 * done..]);
-    for ((pixel, luma), terms) in pixels.zip(scratch.terms[24 * done..].chunks_exact(3)) {
+    let pixels = out_rest.chunks_exact_mut(3).zip(luma_rest);
+    let terms = scratch.terms[3 * 8 * luma8.len()..].chunks_exact(3);
+    for ((pixel, &luma), terms) in pixels.zip(terms) {
+        let luma = (f32::from(luma) - k.luma_offset) * k.luma_scale;
         for (value, term) in pixel.iter_mut().zip(terms) {
             *value = unit(luma + term);
         }
