@@ -31,6 +31,10 @@ doc:
 bench *ARGS:
     ./run cargo bench --locked --package trickle-benches {{ARGS}}
 
+# whether a stage takes more instructions per frame than it did (needs valgrind); `--update` accepts
+bench-check *ARGS:
+    ./run cargo run --locked --profile bench --package trickle-benches --bin bench-check -- {{ARGS}}
+
 # compile the GPU kernels to the PTX that is committed; `just ptx --check` compares (no GPU needed)
 ptx *ARGS:
     python3 crates/gpu/src/kernels/build.py {{ARGS}}

@@ -5,7 +5,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::time::Duration;
-use trickle_benches::clip_units;
+use trickle_benches::{CLIP, clip_units};
 use trickle_media::backend::Backends;
 use trickle_media::coder::{RateControl, VideoDecoder, VideoEncoderSettings};
 use trickle_media::frame::FramePool;
@@ -14,7 +14,7 @@ use trickle_media::{AccessUnit, Codec, MediaKind, VideoFrame, VideoParams};
 
 /// The clip's video: its parameters and access units.
 fn video() -> (VideoParams, Vec<AccessUnit>) {
-    let (streams, units) = clip_units();
+    let (streams, units) = clip_units(CLIP);
     let (track, params) = streams
         .iter()
         .find_map(|stream| match &stream.params {

@@ -16,7 +16,7 @@ mod device {
     use std::time::Duration;
 
     use super::*;
-    use trickle_benches::clip_units;
+    use trickle_benches::{CLIP, clip_units};
     use trickle_gpu::{CudaBackend, CudaImage};
     use trickle_media::backend::Backend;
     use trickle_media::coder::{RateControl, VideoEncoderSettings};
@@ -25,7 +25,7 @@ mod device {
     use trickle_media::{AccessUnit, Codec, MediaKind, VideoFrame, VideoParams};
 
     fn video() -> (VideoParams, Vec<AccessUnit>) {
-        let (streams, units) = clip_units();
+        let (streams, units) = clip_units(CLIP);
         let video = streams.iter().find_map(|stream| match &stream.params {
             StreamParams::Video(params) => Some((stream.track, params.clone())),
             _ => None,

@@ -3,6 +3,10 @@
 // What cannot be set up cannot be measured: it stops here.
 #![allow(clippy::expect_used)]
 
+mod stage;
+
+pub use stage::{Stage, Stages};
+
 use trickle_media::frame::{FramePool, PixelFormat, PlanarImage};
 use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
 use trickle_media::{AccessUnit, StreamInfo};
@@ -23,10 +27,10 @@ pub fn picture(format: PixelFormat, width: usize, height: usize) -> PlanarImage 
 /// The clip that the stages are benched on: 125 frames of 720p25, Opus.
 pub const CLIP: &str = "live_720p25_baseline_opus.ts";
 
-/// Streams and access units of [`CLIP`].
-pub fn clip_units() -> (Vec<StreamInfo>, Vec<AccessUnit>) {
+/// Streams and access units of a clip.
+pub fn clip_units(clip: &str) -> (Vec<StreamInfo>, Vec<AccessUnit>) {
     let mut demuxer = Demuxer::new(DemuxOptions::default());
-    demuxer.push(&trickle_testkit::clip_bytes(CLIP), None);
+    demuxer.push(&trickle_testkit::clip_bytes(clip), None);
     demuxer.finish();
     let mut units = Vec::new();
     while let Some(event) = demuxer.next_event() {

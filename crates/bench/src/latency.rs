@@ -57,6 +57,16 @@ impl LatencyMeter {
         timely.map(|(_, took)| *took).collect()
     }
 
+    /// By how much latency grew among the frames sent at or after `since`: the median of the last
+    /// quarter less that of the first, in milliseconds. A worker that is too slow and drops
+    /// nothing falls behind more and more.
+    pub fn growth_ms(&self, since: Instant) -> f64 {
+        let latencies = self.latencies(since);
+        let quarter = latencies.len().div_ceil(4);
+        let last = latencies.len() - quarter;
+        Spread::of(&latencies[last..]).p50 - Spread::of(&latencies[..quarter]).p50
+    }
+
     /// Output frames that no input frame was found for.
     pub fn unmatched(&self) -> u64 {
         self.unmatched
@@ -117,6 +127,10 @@ pub fn jitter(index: u64) -> i64 {
 }
 
 /// The spread of many durations, in milliseconds.
+///
+/// Exact, as the frames of a measurement are few enough to be kept. Where they are not, they are
+/// counted in buckets: by a session over its last minute, by the relay's load generator over
+/// millions of chunks. The three have only the name of a percentile in common.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Spread {
     /// How many were measured.

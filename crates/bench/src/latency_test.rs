@@ -68,3 +68,21 @@ fn percentiles_are_values_that_were_measured() {
     assert_eq!(Spread::of(&[Duration::from_millis(4)]).p99, 4.0);
     assert_eq!(Spread::of(&[]), Spread::default());
 }
+
+#[test]
+fn latency_that_grows_is_told_from_latency_that_is_high() {
+    let start = Instant::now();
+    let growth = |took: fn(u64) -> u64| {
+        let mut meter = LatencyMeter::default();
+        for index in 0..100 {
+            let sent = start + Duration::from_millis(33 * index);
+            meter.sent(input(index), sent);
+            meter.received(input(index), sent + Duration::from_millis(took(index)));
+        }
+        meter.finish();
+        meter.growth_ms(start)
+    };
+    assert_eq!(growth(|_| 500), 0.0);
+    assert_eq!(growth(|index| 500 + index), 75.0);
+    assert_eq!(LatencyMeter::default().growth_ms(start), 0.0);
+}

@@ -21,6 +21,11 @@ const MIME: &str = "video/mp2t";
 const SAMPLE: Duration = Duration::from_millis(200);
 /// Time that the last frames have to come out.
 const TAIL: Duration = Duration::from_secs(3);
+/// How long a worker that refuses a stream is asked again: it may still be busy with ending the
+/// one before.
+const START_LIMIT: Duration = Duration::from_secs(10);
+/// Time from one request to the next.
+const START_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is measured.
 #[derive(Clone, Debug)]
@@ -55,7 +60,12 @@ pub struct PipelineReport {
     pub fps: FpsReport,
     /// From handing a frame's last byte to the publisher until its first byte came out.
     pub latency_ms: Spread,
-    /// Frames sent while measuring that did not come out.
+    /// By how much the latency of the stream that fell behind most grew: the median of the last
+    /// quarter of its frames less that of the first.
+    pub latency_growth_ms: f64,
+    /// Frames sent while measuring.
+    pub frames_sent: u64,
+    /// Those of them that did not come out.
     pub frames_lost: u64,
     /// From the first frame's last byte until the first output byte.
     pub first_frame_ms: Option<f64>,
@@ -100,6 +110,9 @@ pub enum PipelineError {
     /// Nothing came out.
     #[error("no frame came out of the worker within {0:?}")]
     NoOutput(Duration),
+    /// No pace was sustained.
+    #[error("the worker did not keep up even at {0} times normal speed")]
+    TooSlow(f64),
 }
 
 /// Runs the measurement.
@@ -128,7 +141,7 @@ pub async fn run(
                 .leave()
                 .await?;
         }
-        worker.start(&stream.start_body(&config.params)).await?;
+        start(&worker, &stream.start_body(&config.params)).await?;
     }
     let began = Instant::now();
     let from = began + config.warm_up;
@@ -144,6 +157,19 @@ pub async fn run(
     let measured = done?;
     stopped?;
     report(config, &measured, from, used)
+}
+
+/// Starts a stream, patiently.
+async fn start(worker: &WorkerClient, body: &Value) -> Result<(), WorkerError> {
+    let asked = Instant::now();
+    loop {
+        match worker.start(body).await {
+            Err(WorkerError::Status { .. }) if asked.elapsed() < START_LIMIT => {
+                tokio::time::sleep(START_PAUSE).await;
+            }
+            answer => return answer.map(|_| ()),
+        }
+    }
 }
 
 async fn stop_all(worker: &WorkerClient, streams: &[Stream]) -> Result<(), WorkerError> {
@@ -364,6 +390,7 @@ fn report(
         )
     };
     let first = measured.iter().filter_map(first_frame).max();
+    let growth = measured.iter().map(|stream| stream.meter.growth_ms(from));
     Ok(PipelineReport {
         sessions: config.sessions,
         seconds,
@@ -371,6 +398,8 @@ fn report(
             sent: sent as f64 / seconds,
             out: received as f64 / seconds,
         },
+        latency_growth_ms: growth.fold(f64::NEG_INFINITY, f64::max),
+        frames_sent: sent as u64,
         frames_lost: sent.saturating_sub(latencies.len()) as u64,
         latency_ms: Spread::of(&latencies),
         first_frame_ms: first.map(|took| took.as_secs_f64() * 1e3),

@@ -62,7 +62,7 @@ pub(crate) struct EncodeFlags {
     /// Longest time between keyframes, which is the length of a segment: 2s, 500ms
     #[arg(long, value_name = "TIME", env = "TRICKLE_GOP", default_value = "2s", value_parser = duration)]
     gop: Duration,
-    /// Threads that one picture is encoded with; part of what decides the output's bytes
+    /// Threads that one picture is encoded with at most; part of what decides the output's bytes
     #[arg(long, value_name = "N", env = "TRICKLE_ENCODE_THREADS", default_value_t = EncodeConfig::default().threads)]
     encode_threads: u8,
     /// Audio of the output: opus or aac (other codecs are converted), copy (as it came) or none

@@ -112,8 +112,8 @@ pub struct VideoEncoderSettings {
     pub gop: std::time::Duration,
     /// Colour written to the VUI, and the matrix and range of the conversion from RGB.
     pub color: ColorDescription,
-    /// Threads that one picture is coded with, one slice each. It decides the output's bytes:
-    /// fix it where output must be reproducible.
+    /// Threads that one picture is coded with at most, one slice each; small pictures are coded
+    /// with fewer. It decides the output's bytes: fix it where output must be reproducible.
     pub threads: u8,
 }
 

@@ -60,8 +60,9 @@ pub struct EncodeConfig {
     pub rate_control: RateControl,
     /// Longest time between keyframes, and with it the length of a segment.
     pub gop: Duration,
-    /// Threads that one picture is coded with, one slice each. It is part of what decides the
-    /// output's bytes, so it does not follow the number of cores.
+    /// Threads that one picture is coded with at most, one slice each; small pictures are coded
+    /// with fewer. It is part of what decides the output's bytes, so it does not follow the number
+    /// of cores.
     pub threads: u8,
 }
 
@@ -124,14 +125,14 @@ impl EncodeConfig {
 }
 
 impl Default for EncodeConfig {
-    /// H.264 at a constant bit rate that suits the picture, a keyframe every 2 s, two slices.
+    /// H.264 at a constant bit rate that suits the picture, a keyframe every 2 s, up to four slices.
     fn default() -> Self {
         Self {
             codec: Codec::H264,
             bitrate: None,
             rate_control: RateControl::default(),
             gop: Duration::from_secs(2),
-            threads: 2,
+            threads: 4,
         }
     }
 }

@@ -6,6 +6,7 @@ mod common;
 
 use std::io::Cursor;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use common::{audio_codec, decode, model, plane, psnr, read, times_from_first};
 use serde_json::json;
@@ -389,6 +390,39 @@ fn loudness(stream: &[u8]) -> f64 {
         }
     }
     (sum / f64::from(u32::try_from(count).expect("a short clip"))).sqrt()
+}
+
+/// Tensors that a session with this processor made and that wait in its pool for reuse.
+fn tensors_made(ask: bool) -> usize {
+    let runtime = Runtime::new().expect("a runtime");
+    let pool = Arc::new(Mutex::new(None));
+    let kept = Arc::clone(&pool);
+    let processor = erase(move |frame: VideoFrame| {
+        *kept.lock().expect("no panic under it") = Some(frame.pool().clone());
+        if ask {
+            frame.tensor()?;
+        }
+        Ok(Some(frame))
+    });
+    let source = Source::detect(Cursor::new(clip_bytes("ptswrap_180p30.ts"))).expect("a clip");
+    let summary = process(
+        &OfflineConfig::default(),
+        &processor,
+        &Backends::default(),
+        runtime.handle(),
+        source,
+        std::io::sink(),
+        |_| {},
+    );
+    assert_eq!(summary.expect("it goes through").frames.out, 150);
+    let pool: Option<FramePool> = pool.lock().expect("no panic under it").take();
+    pool.expect("frames came").floats.idle()
+}
+
+#[test]
+fn a_processor_that_asks_for_no_tensor_causes_no_conversion() {
+    assert_eq!(tensors_made(false), 0);
+    assert_eq!(tensors_made(true), 1);
 }
 
 #[test]

@@ -7,8 +7,15 @@
 
 use std::fmt;
 
+use fearless_simd::prelude::*;
+use fearless_simd::{Level, dispatch};
+
 use crate::error::FrameError;
 use crate::frame::{FramePool, MAX_SIDE, PixelFormat, PlanarImage, Tensor};
+
+/// Rows that are scaled horizontally at once: samples of several rows make a vector, where those
+/// of one row would have to be picked together.
+const ROWS: usize = 8;
 
 /// Columns and rows.
 type Size = (usize, usize);
@@ -191,40 +198,76 @@ impl Filter {
 
     /// Scales `samples`, `N` a pixel, to all of `out`.
     fn apply<T: Sample, const N: usize>(&self, samples: &[T], out: &mut [T], pool: &FramePool) {
-        let (begin, end) = self.columns.reach();
-        // One row, scaled vertically, of the columns that are needed.
-        let mut row = pool.floats.take(N * (end - begin));
-        let row = row.make_mut();
-        for (target, taps) in out
-            .chunks_exact_mut(N * self.columns.len())
-            .zip(self.rows.iter())
-        {
-            let sources = samples
-                .chunks_exact(N * self.source_columns)
-                .skip(taps.first);
-            for (at, (source, &weight)) in sources.zip(taps.weights).enumerate() {
-                let source = &source[N * begin..N * end];
-                if at == 0 {
-                    for (sum, sample) in row.iter_mut().zip(source) {
-                        *sum = sample.to_f32() * weight;
+        dispatch!(Level::new(), simd => self.apply_with::<_, T, N>(simd, samples, out, pool));
+    }
+
+    #[inline(always)]
+    fn apply_with<S: Simd, T: Sample, const N: usize>(
+        &self,
+        simd: S,
+        samples: &[T],
+        out: &mut [T],
+        pool: &FramePool,
+    ) {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let (begin, end) = self.columns.reach();
+                let needed = N * (end - begin);
+                let width = N * self.columns.len();
+                // One row, scaled vertically, of the columns that are needed; and the same of
+                // several rows, column by column.
+                let mut row = pool.floats.take(needed);
+                let row = row.make_mut();
+                let mut band = pool.floats.take(ROWS * needed);
+                let (band, _) = band.make_mut().as_chunks_mut::<ROWS>();
+                for (at, out) in out.chunks_mut(ROWS * width).enumerate() {
+                    let rows = out.len() / width;
+                    for (lane, taps) in self.rows.iter().skip(ROWS * at).take(rows).enumerate() {
+                        let sources = samples.chunks_exact(N * self.source_columns);
+                        let sources = sources.skip(taps.first).map(|row| &row[N * begin..N * end]);
+                        weigh(sources, taps.weights, row);
+                        for (column, value) in band.iter_mut().zip(row.iter()) {
+                            column[lane] = *value;
+                        }
                     }
-                } else {
-                    for (sum, sample) in row.iter_mut().zip(source) {
-                        *sum += sample.to_f32() * weight;
+                    for (x, taps) in self.columns.iter().enumerate() {
+                        let mut sums = [[0.0; ROWS]; N];
+                        let (pixels, _) = band[N * (taps.first - begin)..].as_chunks::<N>();
+                        for (pixel, weight) in pixels.iter().zip(taps.weights) {
+                            for (sums, values) in sums.iter_mut().zip(pixel) {
+                                for (sum, value) in sums.iter_mut().zip(values) {
+                                    *sum += value * weight;
+                                }
+                            }
+                        }
+                        for (lane, out) in out.chunks_exact_mut(width).enumerate() {
+                            for (channel, sums) in sums.iter().enumerate() {
+                                out[N * x + channel] = T::from_f32(sums[lane]);
+                            }
+                        }
                     }
                 }
+            },
+        );
+    }
+}
+
+/// The weighted sum of rows.
+#[inline(always)]
+fn weigh<'a, T: Sample + 'a>(
+    sources: impl Iterator<Item = &'a [T]>,
+    weights: &[f32],
+    sums: &mut [f32],
+) {
+    for (at, (source, &weight)) in sources.zip(weights).enumerate() {
+        if at == 0 {
+            for (sum, sample) in sums.iter_mut().zip(source) {
+                *sum = sample.to_f32() * weight;
             }
-            let (pixels, _) = row.as_chunks::<N>();
-            let (target, _) = target.as_chunks_mut::<N>();
-            for (target, taps) in target.iter_mut().zip(self.columns.iter()) {
-                let mut sum = [0.0; N];
-                let pixels = &pixels[taps.first - begin..];
-                for (pixel, weight) in pixels.iter().zip(taps.weights) {
-                    for (sum, value) in sum.iter_mut().zip(pixel) {
-                        *sum += value * weight;
-                    }
-                }
-                *target = sum.map(T::from_f32);
+        } else {
+            for (sum, sample) in sums.iter_mut().zip(source) {
+                *sum += sample.to_f32() * weight;
             }
         }
     }

@@ -8,9 +8,10 @@ use clap::Args;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
-use trickle_bench::{Clip, PipelineConfig, PipelineReport, pipeline};
+use trickle_bench::find_max::{self, Trial};
+use trickle_bench::{Clip, MaxReport, PipelineConfig, PipelineError, PipelineReport, pipeline};
 use trickle_processor::Params;
-use trickle_proto::{ClientConfig, Relay, RelayConfig};
+use trickle_proto::{Client, ClientConfig, Relay, RelayConfig};
 use url::Url;
 
 use crate::error::CliError;
@@ -48,9 +49,15 @@ pub(super) struct PipelineArgs {
     /// Streams at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     sessions: usize,
+    /// Size that the worker is asked to process: its parameters `width` and `height`
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
+    size: Option<(u32, u32)>,
     /// Times normal speed
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = speed)]
     speed: f64,
+    /// Raise the speed, from the one given, until the worker no longer keeps up
+    #[arg(long)]
+    find_max: bool,
     /// Leave audio out
     #[arg(long)]
     no_audio: bool,
@@ -69,9 +76,11 @@ const EXAMPLES: &str = "\
 Examples:
   trickle bench pipeline --processor invert --seconds 10
   trickle bench pipeline --worker http://127.0.0.1:9000 --json
-  trickle bench pipeline --speed 4
+  trickle bench pipeline --sessions 4 --input clip.ts --json
+  trickle bench pipeline --processor invert --find-max --seconds 5
 
-Latency is from a frame's last byte in to its first byte out, over relay and network.";
+Latency is from a frame's last byte in to its first byte out, over relay and network. A worker keeps
+up while at most 1 % of the frames are lost and latency does not grow.";
 
 /// How long a worker may take to say where it listens.
 const READY_LIMIT: Duration = Duration::from_secs(10);
@@ -103,38 +112,90 @@ pub(super) async fn run(args: PipelineArgs, ui: &Ui) -> Result<(), CliError> {
     let (Some(worker), Some(relay)) = (worker, relay) else {
         return Err(CliError::new("there is no worker and relay to measure"));
     };
+    let mut params = args.params.unwrap_or_default().0;
+    if let Some((width, height)) = args.size {
+        params.insert("width".into(), width.into());
+        params.insert("height".into(), height.into());
+    }
     let config = PipelineConfig {
         worker,
         worker_pid: args.worker_pid,
         relay,
         sessions: args.sessions,
-        params: args.params.unwrap_or_default().0,
+        params,
         speed: args.speed,
         warm_up: args.warm_up,
         duration: args.seconds,
     };
-    let progress = ui.spinner();
-    progress.set_message(format!(
-        "{} × {:.1} fps for {:?}",
-        config.sessions,
-        clip.fps() * config.speed,
-        config.warm_up + config.duration
-    ));
     let client = channel::client(ClientConfig::default())?;
-    let measured = pipeline::run(&client, &clip, &config).await;
-    progress.finish_and_clear();
+    let measured = measure(&client, &clip, &config, args.find_max, ui).await;
     if let Some(worker) = own_worker {
         worker.stop().await;
     }
     if let Some(relay) = own_relay {
         relay.close().await?;
     }
-    let report = measured
+    let measured = measured
         .map_err(|error| CliError::caused(format!("measuring {}", config.worker), &error))?;
-    if args.json {
-        return output::json(&report);
+    match measured {
+        Measured::Max(report) if args.json => output::json(&report),
+        Measured::Pace(report) if args.json => output::json(&report),
+        Measured::Max(report) => output::line(&format!(
+            "most     {:.1} fps\n{}",
+            report.fps_max,
+            describe(&report.at_max)
+        )),
+        Measured::Pace(report) => output::line(&describe(&report)),
     }
-    output::line(&describe(&report))
+}
+
+/// What was asked for.
+enum Measured {
+    Pace(Box<PipelineReport>),
+    Max(Box<MaxReport>),
+}
+
+async fn measure(
+    client: &Client,
+    clip: &Clip,
+    config: &PipelineConfig,
+    find_max: bool,
+    ui: &Ui,
+) -> Result<Measured, PipelineError> {
+    let progress = ui.spinner();
+    let fps = clip.fps();
+    progress.set_message(format!(
+        "{} × {:.1} fps for {:?}",
+        config.sessions,
+        fps * config.speed,
+        config.warm_up + config.duration
+    ));
+    let measured = if find_max {
+        let told = |trial: &Trial| {
+            let kept_up = if trial.sustained {
+                "sustained"
+            } else {
+                "too fast"
+            };
+            progress.set_message(format!("{:.1} fps: {kept_up}", trial.fps_in));
+        };
+        let found = find_max::run(client, clip, config, told).await;
+        found.map(|report| Measured::Max(Box::new(report)))
+    } else {
+        let measured = pipeline::run(client, clip, config).await;
+        measured.map(|report| Measured::Pace(Box::new(report)))
+    };
+    progress.finish_and_clear();
+    measured
+}
+
+/// `640x360` or `640×360`.
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let sides = text.split_once(['x', '×']);
+    let sides = sides.and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    sides
+        .filter(|&(width, height)| width > 0 && height > 0)
+        .ok_or_else(|| format!("{text:?} is no size: write one such as 640x360"))
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -211,11 +272,6 @@ struct OwnWorker {
 
 impl OwnWorker {
     async fn start(processor: &str, sessions: usize) -> Result<Self, CliError> {
-        if sessions > 1 {
-            return Err(CliError::usage(
-                "one worker runs one session: name a --worker that runs several",
-            ));
-        }
         let failed = |error: &dyn std::error::Error| CliError::caused("starting a worker", error);
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         let mut process = Command::new(program)
@@ -226,6 +282,8 @@ impl OwnWorker {
                 "127.0.0.1:0",
                 "--processor",
                 processor,
+                "--capacity",
+                &sessions.to_string(),
             ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -24,6 +24,9 @@ const MIN_SIDE: u32 = 16;
 const MAX_MACROBLOCKS: u32 = 36_864;
 /// Threads that OpenH264 uses at most.
 const MAX_THREADS: u8 = 4;
+/// Rows of macroblocks that a slice has at least: 720p makes four slices, 360p two. Smaller ones
+/// cost more in bits and in handing over than they gain in time.
+const MIN_SLICE_ROWS: u32 = 11;
 /// Bytes by which rewriting a sequence parameter set may make it longer.
 const REWRITING: usize = 64;
 /// Milliseconds, which the rate control counts in.
@@ -89,9 +92,9 @@ impl H264Encoder {
                 unsupported(format!("the bit rate is {} bit/s", settings.bitrate))
             })?,
             frame_rate: settings.frame_rate.as_f64() as f32,
-            slices: settings.threads.clamp(1, MAX_THREADS),
+            slices: slices(settings),
         };
-        // Small pictures cannot be cut into as many slices.
+        // Some sizes cannot be cut into as many slices.
         let mut raw = RawEncoder::new(layout);
         while raw.is_err() && layout.slices > 1 {
             layout.slices -= 1;
@@ -184,6 +187,15 @@ impl Encoder for H264Encoder {
     fn force_keyframe(&mut self) {
         self.forced = true;
     }
+}
+
+/// How many slices a picture is cut into: one for each thread, as far as it is high enough.
+fn slices(settings: &VideoEncoderSettings) -> u8 {
+    let rows = settings.height.div_ceil(16) / MIN_SLICE_ROWS;
+    let most = u8::try_from(rows)
+        .unwrap_or(MAX_THREADS)
+        .clamp(1, MAX_THREADS);
+    settings.threads.clamp(1, most)
 }
 
 /// The sequence parameter set that was rewritten last: every keyframe brings the same.

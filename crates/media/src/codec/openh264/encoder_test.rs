@@ -82,7 +82,7 @@ fn what_is_decoded_is_what_was_encoded() {
 
 #[test]
 fn keyframes_bring_their_parameter_sets_and_nothing_else_is_added() {
-    let units = encode(&mut open(&settings(320, 180)), clip(320, 180, 3));
+    let units = encode(&mut open(&settings(320, 360)), clip(320, 360, 3));
     let idr = [NalKind::SPS, NalKind::PPS, NalKind::IDR, NalKind::IDR];
     assert_eq!(kinds(&units[0]), idr, "a slice for each thread");
     for unit in &units[1..] {
@@ -226,9 +226,10 @@ fn the_same_frames_give_the_same_bytes_however_busy_the_machine_is() {
     let encoded = |threads| {
         let settings = VideoEncoderSettings {
             threads,
-            ..settings(320, 180)
+            // High enough for four slices.
+            ..settings(160, 704)
         };
-        encode(&mut open(&settings), clip(320, 180, 20))
+        encode(&mut open(&settings), clip(160, 704, 20))
             .into_iter()
             .map(|unit| unit.data)
             .collect::<Vec<_>>()
@@ -245,6 +246,22 @@ fn the_same_frames_give_the_same_bytes_however_busy_the_machine_is() {
             assert!(units == alone, "{threads} threads");
         }
     }
+}
+
+#[test]
+fn a_picture_has_a_slice_for_each_thread_as_far_as_it_is_high_enough() {
+    let slices = |height, threads| {
+        let settings = VideoEncoderSettings {
+            threads,
+            ..settings(64, height)
+        };
+        let units = encode(&mut open(&settings), clip(64, height as usize, 1));
+        let nals = nal_units(&units[0].data);
+        nals.filter(|nal| nal.kind().is_slice()).count()
+    };
+    assert_eq!([1, 2, 4].map(|threads| slices(720, threads)), [1, 2, 4]);
+    let of_four_threads = [180, 360, 540, 720, 1080].map(|height| slices(height, 4));
+    assert_eq!(of_four_threads, [1, 2, 3, 4, 4]);
 }
 
 #[test]

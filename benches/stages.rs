@@ -1,0 +1,78 @@
+//! The stages of a stream, each alone, and the same work in a session: CPU time per frame, and what
+//! the session takes beyond the sum of its stages. Everything is measured in one run, in turns.
+
+// What cannot be set up cannot be measured: it stops here.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Cursor;
+
+use tokio::runtime::Runtime;
+use trickle_benches::{CLIP, Stage, Stages};
+use trickle_media::Backends;
+use trickle_processor::Registry;
+use trickle_proto::load::process::Usage;
+use trickle_session::offline::{OfflineConfig, Source, process};
+
+/// Times that everything is measured. The least is taken: whatever else the machine does can only
+/// add to it.
+const ROUNDS: usize = 5;
+
+/// CPU milliseconds per frame of `work`, which handles `frames` frames.
+fn cpu_ms(frames: usize, work: impl FnOnce()) -> f64 {
+    let used = || Usage::of(std::process::id()).unwrap().cpu_s;
+    let before = used();
+    work();
+    (used() - before) * 1e3 / frames as f64
+}
+
+/// The clip through a session's stages, as a file.
+fn session(processor: &str, clip: &[u8], runtime: &Runtime) {
+    let summary = process(
+        &OfflineConfig::default(),
+        &Registry::default().get(processor).unwrap(),
+        &Backends::default(),
+        runtime.handle(),
+        Source::Ts(Box::new(Cursor::new(clip))),
+        std::io::sink(),
+        |_| {},
+    );
+    summary.unwrap();
+}
+
+fn main() {
+    let clip = trickle_testkit::clip_bytes(CLIP);
+    let mut stages = Stages::new(CLIP);
+    let runtime = Runtime::new().unwrap();
+    let sessions = ["passthrough", "invert"];
+    let mut alone = [f64::INFINITY; Stage::ALL.len()];
+    let mut whole = [f64::INFINITY; 2];
+    for _ in 0..ROUNDS {
+        for (least, stage) in alone.iter_mut().zip(Stage::ALL) {
+            // The kernel counts in ticks of 10 ms: short stages are repeated.
+            let rounds = if stage.is_codec() { 1 } else { 8 };
+            let took = cpu_ms(rounds * stages.frames(), || stages.run(stage, rounds));
+            *least = least.min(took);
+        }
+        for (least, processor) in whole.iter_mut().zip(sessions) {
+            let took = cpu_ms(stages.frames(), || session(processor, &clip, &runtime));
+            *least = least.min(took);
+        }
+    }
+    println!("CPU per frame, ms ({CLIP}, least of {ROUNDS} rounds)");
+    for (stage, took) in Stage::ALL.iter().zip(alone) {
+        println!("  {:<12} {took:6.2}", stage.name());
+    }
+    let sum = |with: fn(Stage) -> bool| {
+        let of = Stage::ALL.into_iter().zip(alone);
+        of.filter(|(stage, _)| with(*stage))
+            .map(|(_, took)| took)
+            .sum::<f64>()
+    };
+    let sums = [sum(Stage::is_codec), sum(Stage::is_for_tensors)];
+    for ((processor, whole), sum) in sessions.into_iter().zip(whole).zip(sums) {
+        println!(
+            "  session with {processor}: {whole:.2}, its stages alone {sum:.2}, ratio {:.2}",
+            whole / sum
+        );
+    }
+}
