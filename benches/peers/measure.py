@@ -46,6 +46,8 @@ def trickle(processor, sessions=1):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as worker:
         try:
             url = worker.stdout.readline().strip()
+            if not url:
+                sys.exit(f"{' '.join(command)}: the worker did not start")
             yield url, worker.pid, time.monotonic() - began
         finally:
             worker.kill()

@@ -64,9 +64,9 @@ fn convert_with<S: Simd>(simd: S, tensor: &Tensor, k: &Coefficients, image: &mut
                 }
                 for start in (whole * BLOCK..width).step_by(BLOCK) {
                     let end = width.min(start + BLOCK);
-                    let [top, bottom] = [top, bottom]
-                        .map(|row| padded(&row[channels * start..channels * end], channels));
-                    let made = kernel.block(&top, &bottom);
+                    let values = channels * start..channels * end;
+                    let (top, bottom) = (&top[values.clone()], &bottom[values]);
+                    let made = kernel.block(&padded(top, channels), &padded(bottom, channels));
                     luma_top[start..end].copy_from_slice(&made.luma[0][..end - start]);
                     if !single {
                         luma_bottom[start..end].copy_from_slice(&made.luma[1][..end - start]);
@@ -80,16 +80,30 @@ fn convert_with<S: Simd>(simd: S, tensor: &Tensor, k: &Coefficients, image: &mut
 
 /// Up to sixteen pixels as a row of a block: of one channel as gray, of four without the last. The
 /// last pixel stands for those that are missing.
+#[inline(always)]
 fn padded(values: &[f32], channels: usize) -> [f32; VALUES] {
     let mut row = [0.0; VALUES];
-    let last = values.len() / channels - 1;
-    for (at, pixel) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-        let from = &values[at.min(last) * channels..];
-        *pixel = match channels {
-            1 => [from[0]; 3],
-            _ => [from[0], from[1], from[2]],
-        };
+    let (pixels, _) = row.as_chunks_mut::<3>();
+    match channels {
+        1 => {
+            for (pixel, value) in pixels.iter_mut().zip(values) {
+                *pixel = [*value; 3];
+            }
+        }
+        3 => {
+            for (pixel, values) in pixels.iter_mut().zip(values.as_chunks::<3>().0) {
+                *pixel = *values;
+            }
+        }
+        _ => {
+            for (pixel, [r, g, b, _]) in pixels.iter_mut().zip(values.as_chunks::<4>().0) {
+                *pixel = [*r, *g, *b];
+            }
+        }
     }
+    let given = values.len() / channels;
+    let last = pixels[given - 1];
+    pixels[given..].fill(last);
     row
 }
 
