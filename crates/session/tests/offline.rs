@@ -405,8 +405,13 @@ fn tensors_made(ask: bool) -> usize {
         Ok(Some(frame))
     });
     let source = Source::detect(Cursor::new(clip_bytes("ptswrap_180p30.ts"))).expect("a clip");
+    let config = OfflineConfig {
+        // Sound comes from the same pool.
+        audio: AudioMode::None,
+        ..OfflineConfig::default()
+    };
     let summary = process(
-        &OfflineConfig::default(),
+        &config,
         &processor,
         &Backends::default(),
         runtime.handle(),
