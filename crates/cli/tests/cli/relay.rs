@@ -6,7 +6,15 @@ use crate::support::{Background, fail, succeed};
 
 #[test]
 fn our_relay_conforms() {
-    let (_relay, url) = Background::server(&["relay", "--addr", "127.0.0.1:0", "--autocreate"]);
+    let (_relay, url) = Background::server(&[
+        "relay",
+        "--addr",
+        "127.0.0.1:0",
+        "--autocreate",
+        "--changefeed",
+        "--ring",
+        "7",
+    ]);
     let all: Value =
         serde_json::from_str(&succeed(&["conformance", "--url", &url, "--json"])).unwrap();
     let checks = all["checks"].as_array().unwrap();
@@ -15,12 +23,20 @@ fn our_relay_conforms() {
         checks.iter().all(|check| check["outcome"] != "failed"),
         "{all}"
     );
+    let changefeed = checks.iter().find(|check| check["name"] == "changefeed");
+    assert_eq!(changefeed.unwrap()["outcome"], "passed");
     let some = succeed(&["conformance", "--url", &url, "--only", "minus_two"]);
     assert!(some.contains("1 passed, 0 failed, 0 skipped"), "{some}");
     fail(
         2,
         &["conformance", "--url", &url, "--only", "no such check"],
     );
+}
+
+#[test]
+fn a_relay_that_keeps_no_segment_is_refused() {
+    let message = fail(2, &["relay", "--ring", "0"]);
+    assert!(message.contains("a number of 1 or more"), "{message}");
 }
 
 #[test]
