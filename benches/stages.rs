@@ -11,7 +11,8 @@ use trickle_benches::{CLIP, Stage, Stages};
 use trickle_media::Backends;
 use trickle_processor::Registry;
 use trickle_proto::load::process::Usage;
-use trickle_session::offline::{OfflineConfig, Source, process};
+use trickle_session::feed::{MediaReader, ReadOptions};
+use trickle_session::offline::{OfflineConfig, process};
 
 /// Times that everything is measured. The least is taken: whatever else the machine does can only
 /// add to it.
@@ -27,12 +28,14 @@ fn cpu_ms(frames: usize, work: impl FnOnce()) -> f64 {
 
 /// The clip through a session's stages, as a file.
 fn session(processor: &str, clip: &[u8], runtime: &Runtime) {
+    let file = Cursor::new(clip.to_vec());
+    let open = MediaReader::open(ReadOptions::default(), move || Ok(file.clone()));
     let summary = process(
         &OfflineConfig::default(),
         &Registry::default().get(processor).unwrap(),
         &Backends::default(),
         runtime.handle(),
-        Source::Ts(Box::new(Cursor::new(clip))),
+        open.unwrap(),
         std::io::sink(),
         |_| {},
     );

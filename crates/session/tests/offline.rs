@@ -404,7 +404,6 @@ fn tensors_made(ask: bool) -> usize {
         }
         Ok(Some(frame))
     });
-    let source = Source::detect(Cursor::new(clip_bytes("ptswrap_180p30.ts"))).expect("a clip");
     let config = OfflineConfig {
         // Sound comes from the same pool.
         audio: AudioMode::None,
@@ -415,7 +414,7 @@ fn tensors_made(ask: bool) -> usize {
         &processor,
         &Backends::default(),
         runtime.handle(),
-        source,
+        source(clip_bytes("ptswrap_180p30.ts")),
         std::io::sink(),
         |_| {},
     );
