@@ -72,6 +72,10 @@ api-check *ARGS:
 deploy-check:
     deploy/check
 
+# start and stop sessions many times: threads, sockets and memory must be back where they were
+soak CYCLES='200':
+    TRICKLE_SOAK_CYCLES={{CYCLES}} ./run test -p trickle-cli --test cli cycles -- --nocapture
+
 # everything that CI runs
 ci:
     .ci/run

@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum};
 use trickle_media::coder::RateControl;
 use trickle_media::{Backends, Codec};
 use trickle_processor::{Params, Registry, SharedModel, checked};
-use trickle_session::{AudioMode, EncodeConfig, OnError};
+use trickle_server::StreamServerBuilder;
+use trickle_session::{AudioMode, EncodeConfig, OnError, OnStall};
 
 use crate::backends::{self, Choice};
 use crate::error::CliError;
@@ -162,6 +163,48 @@ impl BackendFlags {
             );
         }
         Ok(backends)
+    }
+}
+
+/// What a live stream does when its processor, or everybody else, is silent.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Live")]
+pub(crate) struct LiveFlags {
+    /// Longest time that viewers wait for the processor, before they see what --on-stall says;
+    /// 0 lets them wait for ever (upstream ends a stream that shows nothing for 30 s)
+    #[arg(long, value_name = "TIME", env = "TRICKLE_STALL_TIMEOUT", default_value = "3s", value_parser = duration)]
+    stall_timeout: Duration,
+    /// What viewers see then: overlay (the frames as they come, under a message that moves) or
+    /// freeze (the last processed frame)
+    #[arg(
+        long,
+        value_name = "POLICY",
+        env = "TRICKLE_ON_STALL",
+        default_value = "overlay"
+    )]
+    on_stall: OnStall,
+    /// Longest way of a frame: one that the processor, by the time it takes lately, could not
+    /// get out by then is skipped; 0 skips none for its age
+    #[arg(long, value_name = "TIME", env = "TRICKLE_FRAME_DEADLINE", default_value = "1s", value_parser = duration)]
+    frame_deadline: Duration,
+    /// A stream that nobody has shown interest in for this long ends by itself: no input, no
+    /// update, no control message; 0 lets it run for ever
+    #[arg(long, value_name = "TIME", env = "TRICKLE_SESSION_IDLE_TIMEOUT", default_value = "600s", value_parser = duration)]
+    session_idle_timeout: Duration,
+    /// Streams run while the model still loads, under the loading overlay, instead of waiting
+    #[arg(long, env = "TRICKLE_ACCEPT_WHILE_LOADING")]
+    accept_while_loading: bool,
+}
+
+impl LiveFlags {
+    pub(crate) fn apply(&self, server: StreamServerBuilder) -> StreamServerBuilder {
+        let limit = |time: Duration| (!time.is_zero()).then_some(time);
+        server
+            .stall_timeout(limit(self.stall_timeout))
+            .on_stall(self.on_stall)
+            .frame_deadline(limit(self.frame_deadline))
+            .session_idle_timeout(limit(self.session_idle_timeout))
+            .accept_while_loading(self.accept_while_loading)
     }
 }
 

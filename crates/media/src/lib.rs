@@ -20,6 +20,7 @@
 //! | [`ts`] | MPEG transport streams: demuxer, muxer, segmenter |
 //! | [`h264`] | Annex B byte streams, NAL units, parameter sets |
 //! | [`audio`] | ADTS, Opus packets, resampling and mixing down |
+//! | [`overlay`] | the loading overlay, drawn into YUV planes |
 //! | [`convert`] | YUV ↔ RGB f32 and scaling |
 //! | [`codec`] | the CPU codecs |
 //! | [`mp4`] | reading and writing MP4 files |
@@ -41,6 +42,7 @@ pub mod h264;
 pub mod hardware;
 mod hevc;
 pub mod mp4;
+pub mod overlay;
 pub mod probe;
 pub mod stream;
 pub mod time;
@@ -51,5 +53,6 @@ pub use backend::{Backend, Backends};
 pub use coder::{Decoder, Encoder};
 pub use error::{CodecError, FrameError, Unsupported};
 pub use frame::{AudioFrame, Tensor, VideoFrame};
+pub use overlay::Overlay;
 pub use stream::{AudioParams, ColorDescription, StreamInfo, VideoParams};
 pub use time::{TimeBase, Timestamp};

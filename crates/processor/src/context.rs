@@ -1,7 +1,10 @@
-//! What a processor can say beside its frames: data items and events.
+//! What a processor can say beside its frames: data items, events, and the overlay.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::mpsc;
+use trickle_media::Overlay;
 
 /// Items that wait for a session to publish them; later ones are dropped.
 const QUEUE: usize = 256;
@@ -12,6 +15,25 @@ const QUEUE: usize = 256;
 pub struct StreamContext {
     session: String,
     out: Option<mpsc::Sender<Emitted>>,
+    overlay: OverlaySlot,
+}
+
+/// What a processor lays over its session's pictures at this moment. Clones are the same slot.
+#[derive(Clone, Debug, Default)]
+pub struct OverlaySlot(Arc<Mutex<Option<Arc<Overlay>>>>);
+
+impl OverlaySlot {
+    /// What is shown now.
+    pub fn get(&self) -> Option<Arc<Overlay>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set(&self, overlay: Option<Arc<Overlay>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = overlay;
+    }
 }
 
 /// Something that a processor emitted.
@@ -35,6 +57,7 @@ impl StreamContext {
             Self {
                 session: session.into(),
                 out: Some(sender),
+                overlay: OverlaySlot::default(),
             },
             DataSink(receiver),
         )
@@ -45,12 +68,36 @@ impl StreamContext {
         Self {
             session: String::new(),
             out: None,
+            overlay: OverlaySlot::default(),
         }
     }
 
     /// Id of the session (`gateway_request_id`).
     pub fn session(&self) -> &str {
         &self.session
+    }
+
+    /// Lays a message, and how far it is, over the session's pictures from the next one on, until
+    /// [`clear_overlay`](Self::clear_overlay). It is also what viewers see while a call of the
+    /// processor takes long, so that one that loads or compiles says so before it begins:
+    ///
+    /// ```
+    /// # use trickle_processor::{Overlay, StreamContext};
+    /// # let context = StreamContext::detached();
+    /// context.overlay(Overlay::new("Compiling the model").progress(0.25));
+    /// ```
+    pub fn overlay(&self, overlay: Overlay) {
+        self.overlay.set(Some(Arc::new(overlay)));
+    }
+
+    /// Takes the overlay away.
+    pub fn clear_overlay(&self) {
+        self.overlay.set(None);
+    }
+
+    /// The session's end of the overlay.
+    pub fn overlay_slot(&self) -> OverlaySlot {
+        self.overlay.clone()
     }
 
     /// Queues an item for the data channel. Never waits: `false` when it was dropped because the

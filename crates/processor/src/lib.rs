@@ -50,7 +50,7 @@ mod schema;
 pub mod testing;
 
 pub use blocking::{Blocking, BlockingProcessor};
-pub use context::{DataSink, Emitted, StreamContext};
+pub use context::{DataSink, Emitted, OverlaySlot, StreamContext};
 pub use error::{InitError, ParamsError, ProcessorError};
 pub use model::{
     ByClone, ByClosure, ByModel, ErasedModel, IntoModel, Model, SharedModel, erase, from_fn,
@@ -60,4 +60,4 @@ pub use processor::FrameProcessor;
 pub use registry::{Registry, UnknownProcessor};
 pub use runner::{Driver, ProcessorRunner};
 pub use schema::{SchemaError, checked};
-pub use trickle_media::{AudioFrame, FrameError, Tensor, Timestamp, VideoFrame};
+pub use trickle_media::{AudioFrame, FrameError, Overlay, Tensor, Timestamp, VideoFrame};

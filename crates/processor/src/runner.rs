@@ -24,13 +24,17 @@ impl Driver {
         Self { runtime, cancel }
     }
 
+    /// Runs a future on this thread; `None` when it was cancelled.
+    pub fn wait<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        self.runtime
+            .block_on(self.cancel.run_until_cancelled(future))
+    }
+
     fn run<T>(
         &self,
         future: impl Future<Output = Result<T, ProcessorError>>,
     ) -> Result<T, ProcessorError> {
-        self.runtime
-            .block_on(self.cancel.run_until_cancelled(future))
-            .unwrap_or(Err(ProcessorError::Cancelled))
+        self.wait(future).unwrap_or(Err(ProcessorError::Cancelled))
     }
 }
 

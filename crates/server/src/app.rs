@@ -14,7 +14,7 @@ use trickle_media::Backends;
 use trickle_media::hardware::{HardwareProbe, NoHardware};
 use trickle_processor::{IntoModel, SharedModel, checked, erase};
 use trickle_proto::{Client, ClientConfig, ServerTls, Token};
-use trickle_session::{AudioMode, EncodeConfig, OnError};
+use trickle_session::{AudioMode, EncodeConfig, OnError, OnStall, SessionConfig};
 
 use crate::config::{Config, HealthStyle, Identity};
 use crate::error::{BuildError, ServeError};
@@ -119,6 +119,11 @@ impl StreamServer {
                 encode: EncodeConfig::default(),
                 audio: AudioMode::default(),
                 on_error: OnError::default(),
+                on_stall: OnStall::default(),
+                stall_timeout: Some(SessionConfig::STALL_TIMEOUT),
+                frame_deadline: Some(SessionConfig::FRAME_DEADLINE),
+                session_idle_timeout: Some(SessionConfig::IDLE_TIMEOUT),
+                accept_while_loading: false,
                 health_style: HealthStyle::default(),
                 load_wait: DEFAULT_LOAD_WAIT,
                 drain_timeout: DEFAULT_DRAIN_TIMEOUT,
@@ -328,6 +333,40 @@ impl StreamServerBuilder {
     /// What viewers see of a frame that the processor failed on.
     pub fn on_error(mut self, policy: OnError) -> Self {
         self.config.on_error = policy;
+        self
+    }
+
+    /// What viewers see while the processor is silent for longer than
+    /// [`stall_timeout`](Self::stall_timeout).
+    pub fn on_stall(mut self, policy: OnStall) -> Self {
+        self.config.on_stall = policy;
+        self
+    }
+
+    /// Longest time that viewers wait for the processor; `None` lets them wait for ever.
+    /// Default: 3 s.
+    pub fn stall_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.config.stall_timeout = timeout;
+        self
+    }
+
+    /// Longest way of a frame; one that cannot be out by then is skipped. Default: 1 s.
+    pub fn frame_deadline(mut self, deadline: Option<Duration>) -> Self {
+        self.config.frame_deadline = deadline;
+        self
+    }
+
+    /// Ends a session that nobody has shown interest in for this long: no input, no update, no
+    /// message on its control channel. Default: 10 minutes.
+    pub fn session_idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.config.session_idle_timeout = timeout;
+        self
+    }
+
+    /// Sessions run while the model still loads, under the loading overlay, instead of waiting
+    /// for it. Default: they wait.
+    pub fn accept_while_loading(mut self, accept: bool) -> Self {
+        self.config.accept_while_loading = accept;
         self
     }
 

@@ -1,6 +1,8 @@
 //! Whether the model is loaded: it is initialised once, in the background, and starts wait for it.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +20,17 @@ pub(crate) enum ModelState {
     Ready,
     /// It never will be; the error says why.
     Failed(Arc<InitError>),
+}
+
+/// A model that is on its way.
+pub(crate) type Coming = Pin<Box<dyn Future<Output = Result<SharedModel, String>> + Send>>;
+
+/// The model of a session that is to start.
+pub(crate) enum ForSession {
+    /// It is there.
+    Ready(SharedModel),
+    /// The session runs without it until it comes.
+    Coming(Coming),
 }
 
 /// Why a start cannot have the model.
@@ -103,6 +116,23 @@ impl ModelGate {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// As [`settled`](Self::settled), for a session that runs meanwhile; its error is a text.
+    pub(crate) fn coming(&self) -> Coming {
+        let (model, mut progress) = (self.model.clone(), self.progress.subscribe());
+        Box::pin(async move {
+            loop {
+                match progress.borrow_and_update().state.clone() {
+                    ModelState::Ready => return Ok(model),
+                    ModelState::Failed(error) => return Err(error.to_string()),
+                    ModelState::Loading => {}
+                }
+                if progress.changed().await.is_err() {
+                    return Err("the worker ended before it was loaded".to_owned());
+                }
+            }
+        })
     }
 
     /// The model, waiting at most `wait` for it.

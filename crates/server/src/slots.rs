@@ -15,17 +15,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use trickle_media::Backends;
-use trickle_processor::{Params, SharedModel};
+use trickle_processor::Params;
 use trickle_proto::Client;
 use trickle_session::{
-    QueueDepth, Session, SessionConfig, SessionStatus, SessionSummary, StartError, UpdateError,
-    WorkerParams,
+    Prepared, QueueDepth, Session, SessionConfig, SessionStatus, SessionSummary, StartError,
+    UpdateError, WorkerParams,
 };
+use url::Url;
 
 use crate::api::StartRequest;
 use crate::config::Config;
 use crate::error::ApiError;
 use crate::metrics::totals::Totals;
+use crate::model_gate::ForSession;
+
+/// How long a start waits for a processor that was told to stop and has not come back: such a
+/// one is usually in the middle of a frame.
+const DRAINING_WAIT: Duration = Duration::from_secs(3);
 
 /// Time that the last frames of a session have to pass its stages when the worker shuts down.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
@@ -72,6 +78,8 @@ pub(crate) struct Slot {
     phase: watch::Sender<Phase>,
     /// A session of the same id waits to take this place.
     replaced: AtomicBool,
+    /// The session whose place this is to take, until it has it.
+    predecessor: Mutex<Option<Arc<Slot>>>,
     /// Asks the session to end.
     stop: CancellationToken,
     /// The session has ended and the slot is free.
@@ -115,6 +123,11 @@ impl Phase {
 }
 
 impl Slot {
+    fn predecessor(&self) -> Option<Arc<Slot>> {
+        let predecessor = self.predecessor.lock();
+        predecessor.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn is_named(&self, id: &str) -> bool {
         self.id == id || self.stream_id.as_deref() == Some(id)
     }
@@ -207,13 +220,13 @@ impl Slots {
         census
     }
 
-    /// Starts a session and waits until it runs. One with the same id is ended first and gives
-    /// its slot to this one.
+    /// Starts a session and waits until it runs. One with the same id gives its slot to this one,
+    /// once it is certain that this one can run.
     pub(crate) async fn start(
         &self,
         request: StartRequest,
         config: &Config,
-        model: SharedModel,
+        model: ForSession,
     ) -> Result<(), ApiError> {
         let id = match (request.request_id, &request.stream_id) {
             (id, _) if !id.is_empty() => id,
@@ -225,7 +238,7 @@ impl Slots {
         };
         // Before a running session of the same id is touched.
         WorkerParams::default().updated(&request.params)?;
-        let (place, predecessor) = Inner::take(&self.0, id.clone(), request.stream_id)?;
+        let place = self.take(&id, &request.stream_id).await?;
         let session = SessionConfig {
             subscribe_url: request.subscribe_url,
             publish_url: request.publish_url,
@@ -233,6 +246,10 @@ impl Slots {
             encode: config.encode.clone(),
             audio: config.audio,
             on_error: config.on_error,
+            on_stall: config.on_stall,
+            stall_timeout: config.stall_timeout,
+            frame_deadline: config.frame_deadline,
+            idle_timeout: config.session_idle_timeout,
             ..SessionConfig::new(id.clone())
         };
         let (answer, answered) = oneshot::channel();
@@ -241,16 +258,7 @@ impl Slots {
             if !request.unserved.is_empty() {
                 tracing::warn!(channels = ?request.unserved, "not served by this version");
             }
-            if let Some(predecessor) = predecessor {
-                tracing::info!("takes the place of a session with the same id");
-                if let Err(error) = place.inherit(&predecessor).await {
-                    drop(place);
-                    // Nobody may be there to hear it; so below.
-                    drop(answer.send(Err(error)));
-                    return;
-                }
-            }
-            place.occupy(session, &model, answer).await;
+            place.occupy(session, model, answer).await;
         };
         self.0.tasks.spawn(run.instrument(span));
         // The task gives no answer when the processor panics as it is opened.
@@ -267,8 +275,28 @@ impl Slots {
     pub(crate) async fn stop(&self, wanted: Option<&str>) -> Result<(), ApiError> {
         let slot = self.0.table().find(wanted, "stop")?;
         slot.stop.cancel();
+        if let Some(predecessor) = slot.predecessor() {
+            // The start of another with this id has not come to its end.
+            predecessor.stop.cancel();
+            predecessor.ended().await;
+        }
         slot.ended().await;
         Ok(())
+    }
+
+    /// Takes a slot. One whose processor is about to come back is waited for.
+    async fn take(&self, id: &str, stream_id: &Option<String>) -> Result<Place, ApiError> {
+        let taken = Inner::take(&self.0, id, stream_id);
+        let (Err(_), Some(draining)) = (&taken, self.0.draining()) else {
+            return taken;
+        };
+        if tokio::time::timeout(DRAINING_WAIT, draining.gone.cancelled())
+            .await
+            .is_err()
+        {
+            return taken;
+        }
+        Inner::take(&self.0, id, stream_id)
     }
 
     /// Gives a session's processor new parameters.
@@ -286,6 +314,7 @@ impl Slots {
                 error.to_string(),
             )),
             Err(UpdateError::Ended) => Err(none_active("update")),
+            Err(error @ UpdateError::Busy) => Err(ApiError::unavailable(error.to_string())),
             Err(error) => Err(ApiError::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 error.to_string(),
@@ -320,13 +349,18 @@ impl Inner {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A slot whose session has ended and whose processor has not come back.
+    fn draining(&self) -> Option<Arc<Slot>> {
+        let table = self.table();
+        let mut slots = table.slots.iter();
+        slots
+            .find(|slot| matches!(*slot.phase.borrow(), Phase::Draining(_)))
+            .cloned()
+    }
+
     /// Takes a slot: that of a session with the same id, which is to be ended first, or a free
     /// one.
-    fn take(
-        inner: &Arc<Self>,
-        id: String,
-        stream_id: Option<String>,
-    ) -> Result<(Place, Option<Arc<Slot>>), ApiError> {
+    fn take(inner: &Arc<Self>, id: &str, stream_id: &Option<String>) -> Result<Place, ApiError> {
         let mut table = inner.table();
         if !table.open {
             return Err(ApiError::unavailable("The worker is shutting down"));
@@ -342,19 +376,19 @@ impl Inner {
             return Err(in_use());
         }
         let slot = Arc::new(Slot {
-            id,
-            stream_id,
+            id: id.to_owned(),
+            stream_id: stream_id.clone(),
             phase: watch::Sender::new(Phase::Starting),
             replaced: AtomicBool::new(false),
+            predecessor: Mutex::new(predecessor.clone()),
             stop: CancellationToken::new(),
             gone: CancellationToken::new(),
         });
         table.slots.push(slot.clone());
-        let place = Place {
+        Ok(Place {
             inner: inner.clone(),
             slot,
-        };
-        Ok((place, predecessor))
+        })
     }
 }
 
@@ -395,6 +429,10 @@ fn in_use() -> ApiError {
     ApiError::unavailable("Pipeline is still in use")
 }
 
+fn stopped() -> ApiError {
+    ApiError::unavailable("The stream was stopped as it started")
+}
+
 fn start_error(error: StartError) -> ApiError {
     match error {
         StartError::Params(error) => error.into(),
@@ -410,41 +448,95 @@ struct Place {
 }
 
 impl Place {
-    /// Ends the session whose place this is to be, and waits for it.
-    async fn inherit(&self, predecessor: &Slot) -> Result<(), ApiError> {
-        predecessor.stop.cancel();
-        if predecessor.ended().await {
-            return Ok(());
+    /// Makes sure that the session can run, ends the one whose place it takes, if there is one,
+    /// and starts it.
+    async fn begin(
+        &self,
+        config: SessionConfig,
+        model: ForSession,
+    ) -> Result<Arc<Session>, ApiError> {
+        let client = &self.inner.client;
+        let output = config.publish_url.clone();
+        let stop = &self.slot.stop;
+        let preparing = async {
+            match model {
+                ForSession::Ready(model) => Session::prepare(config, &model, client).await,
+                ForSession::Coming(model) => Session::prepare_loading(config, model, client).await,
+            }
+        };
+        let prepared = match stop.run_until_cancelled(preparing).await {
+            Some(prepared) => prepared.map_err(start_error)?,
+            None => return Err(stopped()),
+        };
+        let prepared = self.inherit(prepared, output.as_ref()).await?;
+        if stop.is_cancelled() {
+            prepared.give_up().await;
+            return Err(stopped());
         }
-        // Its processor has not come back, so that it keeps its slot.
-        predecessor.replaced.store(false, Ordering::Release);
-        Err(in_use())
+        let started = prepared.start(&self.inner.backends).await;
+        started.map(Arc::new).map_err(start_error)
+    }
+
+    /// Ends the session whose place this is to be, and waits for it. Where both publish to one
+    /// channel, the new one goes on with it.
+    async fn inherit(
+        &self,
+        mut prepared: Prepared,
+        output: Option<&Url>,
+    ) -> Result<Prepared, ApiError> {
+        let Some(predecessor) = self.slot.predecessor() else {
+            return Ok(prepared);
+        };
+        tracing::info!("takes the place of a session with the same id");
+        let session = predecessor.session().await;
+        let handed_over = session.filter(|session| {
+            let status = session.status();
+            output.is_some() && status.publish_url.as_deref() == output.map(Url::as_str)
+        });
+        if let Some(session) = &handed_over {
+            session.leave_output();
+        }
+        predecessor.stop.cancel();
+        let gone = predecessor.gone.cancelled();
+        if !predecessor.ended().await && tokio::time::timeout(DRAINING_WAIT, gone).await.is_err() {
+            // Its processor has not come back, so that it keeps its slot.
+            prepared.give_up().await;
+            return Err(in_use());
+        }
+        if handed_over.is_some() {
+            prepared.resume_output().await;
+        }
+        Ok(prepared)
+    }
+
+    /// The predecessor is not, or no longer, to be replaced.
+    fn leave_predecessor(&self) {
+        let mut predecessor = self
+            .slot
+            .predecessor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(predecessor) = predecessor.take() {
+            predecessor.replaced.store(false, Ordering::Release);
+        }
     }
 
     /// Runs a session to its end.
     async fn occupy(
         self,
         config: SessionConfig,
-        model: &SharedModel,
+        model: ForSession,
         answer: oneshot::Sender<Result<(), ApiError>>,
     ) {
-        let Inner {
-            client, backends, ..
-        } = &*self.inner;
-        let starting = Session::start(config, model, backends, client);
-        let started = match self.slot.stop.run_until_cancelled(starting).await {
-            Some(Ok(session)) => Ok(Arc::new(session)),
-            Some(Err(error)) => Err(start_error(error)),
-            None => Err(ApiError::unavailable(
-                "The stream was stopped as it started",
-            )),
-        };
+        let started = self.begin(config, model).await;
+        self.leave_predecessor();
         let session = match started {
             Ok(session) => session,
             Err(error) => {
                 tracing::warn!(error = error.message, "not started");
                 // Free before the answer, so that its receiver may try again at once.
                 drop(self);
+                // Nobody may be there to hear it; so below.
                 drop(answer.send(Err(error)));
                 return;
             }
@@ -480,6 +572,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.leave_predecessor();
         let mut table = self.inner.table();
         if let Some(session) = self.slot.phase().session() {
             table.ended.add_ended(session);

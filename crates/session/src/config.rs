@@ -31,9 +31,29 @@ pub struct SessionConfig {
     pub audio: AudioMode,
     /// What viewers see of a frame that the processor failed on.
     pub on_error: OnError,
+    /// Longest time that viewers wait for the processor, before they see what `on_stall` says
+    /// instead; `None` lets them wait for ever. Upstream ends a stream that shows nothing for
+    /// some 30 s.
+    pub stall_timeout: Option<Duration>,
+    /// What viewers see while the processor is silent for longer than `stall_timeout`.
+    pub on_stall: OnStall,
+    /// Longest way of a frame, from its last byte in to its bytes out. One that the processor, by
+    /// the time it has taken lately, could not get out by then is skipped; `None` skips none.
+    pub frame_deadline: Option<Duration>,
+    /// The session ends by itself when nobody has shown interest in it for this long: no byte of
+    /// input, no update, no message on its control channel. `None` lets it run for ever.
+    pub idle_timeout: Option<Duration>,
 }
 
 impl SessionConfig {
+    /// The usual [`stall_timeout`](Self::stall_timeout): longer than a slow frame, and well below
+    /// what upstream's watchdogs allow.
+    pub const STALL_TIMEOUT: Duration = Duration::from_secs(3);
+    /// The usual [`frame_deadline`](Self::frame_deadline).
+    pub const FRAME_DEADLINE: Duration = Duration::from_secs(1);
+    /// The usual [`idle_timeout`](Self::idle_timeout): sources pause for minutes.
+    pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+
     /// A session with this id, no channels and all else at its default.
     pub fn new(id: impl Into<String>) -> Self {
         Self {
@@ -44,6 +64,30 @@ impl SessionConfig {
             encode: EncodeConfig::default(),
             audio: AudioMode::default(),
             on_error: OnError::default(),
+            stall_timeout: Some(Self::STALL_TIMEOUT),
+            on_stall: OnStall::default(),
+            frame_deadline: Some(Self::FRAME_DEADLINE),
+            idle_timeout: Some(Self::IDLE_TIMEOUT),
+        }
+    }
+
+    /// Checks what can be checked without the processor and the channels.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the field that cannot be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.encode.validate()?;
+        let limits = [
+            ("stall_timeout", self.stall_timeout),
+            ("frame_deadline", self.frame_deadline),
+            ("idle_timeout", self.idle_timeout),
+        ];
+        match limits
+            .iter()
+            .find(|(_, limit)| *limit == Some(Duration::ZERO))
+        {
+            Some((field, _)) => Err(ConfigError::new(field, "must be longer than nothing")),
+            None => Ok(()),
         }
     }
 }
@@ -199,6 +243,32 @@ impl FromStr for OnError {
             other => Err(ConfigError::new(
                 "on_error",
                 format!("must be passthrough, drop, freeze or stop, got {other:?}"),
+            )),
+        }
+    }
+}
+
+/// What viewers see while the processor is silent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStall {
+    /// The frames as they come, under an overlay that moves.
+    #[default]
+    Overlay,
+    /// The last frame that came out of the processor, again; the overlay until there is one.
+    Freeze,
+}
+
+impl FromStr for OnStall {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "overlay" => Ok(Self::Overlay),
+            "freeze" => Ok(Self::Freeze),
+            other => Err(ConfigError::new(
+                "on_stall",
+                format!("must be overlay or freeze, got {other:?}"),
             )),
         }
     }

@@ -18,6 +18,7 @@ use crate::item::{Coded, Frame, Item, Streams};
 use crate::pacing::Pacer;
 use crate::queue::Push;
 use crate::shared::Shared;
+use crate::standin;
 use crate::stats::Facts;
 use crate::status::AudioRoute;
 
@@ -195,6 +196,7 @@ impl DecodeStage {
                 frame,
                 rate,
                 fit: None,
+                overlay: None,
             }))?;
         }
         Ok(())
@@ -366,6 +368,7 @@ impl DecodeStage {
                 return Err(Over);
             }
         }
+        standin::relieve(&self.shared);
         Ok(())
     }
 }

@@ -142,7 +142,12 @@ impl Egress<'_> {
 
     async fn close(mut self) {
         self.end_segment().await;
-        if let Err(error) = self.publisher.close().await {
+        let ended = if self.shared.leaves_output() {
+            self.publisher.leave().await
+        } else {
+            self.publisher.close().await
+        };
+        if let Err(error) = ended {
             tracing::warn!(%error, "the output channel could not be ended");
         }
     }

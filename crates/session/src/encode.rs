@@ -19,6 +19,7 @@ use trickle_media::{AccessUnit, AudioFrame, AudioParams, StreamInfo, Timestamp, 
 use crate::config::{AudioMode, EncodeConfig};
 use crate::error::EndReason;
 use crate::item::{Coded, Encoded, Frame, Item};
+use crate::overlaid::overlaid;
 use crate::queue::Push;
 use crate::scale::Scaler;
 use crate::shared::Shared;
@@ -119,7 +120,15 @@ impl EncodeStage {
         self.shared.queues.egress.close();
     }
 
-    fn frame(&mut self, Frame { frame, rate, fit }: Frame) -> Result<(), Over> {
+    fn frame(
+        &mut self,
+        Frame {
+            frame,
+            rate,
+            fit,
+            overlay,
+        }: Frame,
+    ) -> Result<(), Over> {
         let stats = &self.shared.stats;
         if self.last_pts.is_some_and(|last| frame.pts() <= last) {
             stats.dropped.out_of_order.add(1);
@@ -142,6 +151,13 @@ impl EncodeStage {
                 }
             }
             _ => frame,
+        };
+        let frame = match overlay {
+            Some(overlay) => match overlaid(frame, &overlay) {
+                Ok(frame) => frame,
+                Err(error) => return self.refused(&CodecError::Frame(error)),
+            },
+            None => frame,
         };
         self.open_for(&frame, rate)?;
         let forced = self.shared.take_keyframe_request();

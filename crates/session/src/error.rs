@@ -72,6 +72,9 @@ pub enum UpdateError {
     /// The session has ended.
     #[error("the session has ended")]
     Ended,
+    /// The processor is in a call that takes too long: nothing has changed.
+    #[error("the processor is busy and did not take the update in time")]
+    Busy,
 }
 
 /// Why a session ended.
@@ -85,6 +88,9 @@ pub enum EndReason {
     /// It was told to stop.
     #[error("it was stopped")]
     Stopped,
+    /// Nobody has shown interest in it for the time that its lease allows.
+    #[error("it was abandoned: {0}")]
+    Abandoned(String),
     /// The input channel does not exist.
     #[error("the input channel was not found: {0}")]
     InputNotFound(String),

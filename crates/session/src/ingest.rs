@@ -58,6 +58,7 @@ impl Ingest<'_> {
                 Err(error) => return Err(self.reason(&error)),
             };
             stats.segments_in.add(1);
+            self.shared.lease.renew();
             if let Some(gap) = segment.gap() {
                 stats.input_gaps.add(gap.missing().max(1));
             }
@@ -99,6 +100,7 @@ impl Ingest<'_> {
                 return Ok(());
             };
             self.shared.stats.bytes_in.add(chunk.len() as u64);
+            self.shared.lease.renew();
             self.demuxer.push(&chunk, Some(Instant::now()));
             self.hand_on()?;
         }

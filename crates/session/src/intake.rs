@@ -17,37 +17,37 @@ use crate::timeline::Timeline;
 pub(crate) struct Intake {
     shared: Arc<Shared>,
     audio: AudioMode,
-    /// The processor wants sound.
+    /// The processor wants sound; a model that was still loading may come to say so.
     takes_audio: bool,
     timeline: Timeline,
     streams: Streams,
-    /// What the container held last, for the message when nothing of it was of use.
-    seen: Vec<Codec>,
+    /// What the container held last.
+    found: Vec<StreamInfo>,
 }
 
 /// The session is over for this stage.
 pub(crate) struct Over;
 
 impl Intake {
-    pub(crate) fn new(shared: Arc<Shared>, audio: AudioMode, takes_audio: bool) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, audio: AudioMode) -> Self {
         Self {
-            shared,
             audio,
-            takes_audio,
+            takes_audio: shared.takes_audio(),
+            shared,
             timeline: Timeline::new(),
             streams: Streams {
                 video: None,
                 audio: None,
                 route: AudioRoute::None,
             },
-            seen: Vec::new(),
+            found: Vec::new(),
         }
     }
 
     /// The container holds these streams from here on. The first of each kind is used, and kept
     /// for as long as it is there.
     pub(crate) fn streams(&mut self, found: &[StreamInfo]) -> Result<(), Over> {
-        self.seen = found.iter().map(|stream| stream.codec).collect();
+        self.found = found.to_vec();
         let pick = |kind: MediaKind, now: &Option<Arc<StreamInfo>>| {
             let mut all = found.iter().filter(|stream| stream.codec.kind() == kind);
             let kept = now
@@ -101,6 +101,11 @@ impl Intake {
 
     /// A unit of the container.
     pub(crate) fn unit(&mut self, mut unit: AccessUnit) -> Result<(), Over> {
+        if self.takes_audio != self.shared.takes_audio() {
+            self.takes_audio = self.shared.takes_audio();
+            let found = self.found.clone();
+            self.streams(&found)?;
+        }
         let of = |stream: &Option<Arc<StreamInfo>>| {
             stream
                 .as_ref()
@@ -143,7 +148,11 @@ impl Intake {
     /// is a failure.
     pub(crate) fn finish(&self) {
         if self.streams.video.is_none() && self.streams.audio.is_none() {
-            let seen: Vec<&str> = self.seen.iter().map(|codec| codec.name()).collect();
+            let seen: Vec<&str> = self
+                .found
+                .iter()
+                .map(|stream| stream.codec.name())
+                .collect();
             self.shared.fail(EndReason::NoStreams(if seen.is_empty() {
                 "no streams were found".to_owned()
             } else {

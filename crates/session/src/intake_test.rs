@@ -6,7 +6,8 @@ use trickle_media::access_unit::TrackId;
 
 fn intake(live: bool, audio: AudioMode, takes_audio: bool) -> (Intake, Arc<Shared>) {
     let shared = Arc::new(Shared::new("test".into(), live));
-    (Intake::new(Arc::clone(&shared), audio, takes_audio), shared)
+    shared.set_takes_audio(takes_audio);
+    (Intake::new(Arc::clone(&shared), audio), shared)
 }
 
 fn found(audio: Codec) -> Vec<StreamInfo> {

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use trickle_media::access_unit::AccessUnit;
 use trickle_media::frame::StageTimes;
 use trickle_media::stream::Rational;
-use trickle_media::{AudioFrame, StreamInfo, Timestamp, VideoFrame};
+use trickle_media::{AudioFrame, Overlay, StreamInfo, Timestamp, VideoFrame};
 use trickle_processor::{Params, ParamsError};
 
 use crate::queue::{Lane, Queued};
@@ -73,6 +73,8 @@ pub(crate) struct Frame {
     pub(crate) rate: Option<Rational>,
     /// The size that the output must have, where it does not follow the processor.
     pub(crate) fit: Option<(usize, usize)>,
+    /// What is drawn over it before it is encoded.
+    pub(crate) overlay: Option<Arc<Overlay>>,
 }
 
 /// A unit of the output, and when its picture passed the stages.

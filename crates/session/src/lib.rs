@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod deadline;
 mod decode;
 mod egress;
 mod encode;
@@ -22,11 +23,15 @@ mod ingest;
 mod intake;
 mod interleave;
 mod item;
+mod lease;
+mod loading;
 mod metrics;
 pub mod offline;
 mod output;
+mod overlaid;
 mod pacing;
 mod params;
+mod prepare;
 mod process;
 mod queue;
 pub mod record;
@@ -34,6 +39,7 @@ mod scale;
 mod selection;
 mod session;
 mod shared;
+mod standin;
 mod stats;
 mod status;
 #[cfg(test)]
@@ -41,10 +47,11 @@ mod testing;
 mod thread;
 mod timeline;
 
-pub use config::{AudioMode, EncodeConfig, OnError, SessionConfig};
+pub use config::{AudioMode, EncodeConfig, OnError, OnStall, SessionConfig};
 pub use error::{ConfigError, EndReason, StartError, UpdateError};
 pub use metrics::{LATENCY_BOUNDS, LatencyHistogram, LatencyTotals, QueueDepth};
 pub use params::WorkerParams;
+pub use prepare::Prepared;
 pub use session::Session;
 pub use status::{
     AudioRoute, AudioStatus, CodecStatus, Dropped, Faults, Fps, FrameCounts, InputStatus,

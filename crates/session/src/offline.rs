@@ -18,7 +18,7 @@ use crate::feed::{MediaEvent, MediaReader, ReadError};
 use crate::ingest::note_fault;
 use crate::intake::Intake;
 use crate::output::Output;
-use crate::process::ProcessStage;
+use crate::process::{Policy, ProcessStage};
 use crate::shared::Shared;
 use crate::status::{
     AudioStatus, CodecStatus, Faults, FrameCounts, InputStatus, OutputStatus, ProcessorStatus,
@@ -115,12 +115,15 @@ pub fn process<W: Write>(
         model,
         StreamContext::detached(),
         &config.params,
-        config.on_error,
+        Policy {
+            on_error: config.on_error,
+            frame_deadline: None,
+        },
         Driver::new(runtime.clone(), shared.cancel.clone()),
         Arc::clone(&shared),
     )?;
     shared.stats.facts().audio.mode = config.audio;
-    let intake = Intake::new(Arc::clone(&shared), config.audio, stage.takes_audio());
+    let intake = Intake::new(Arc::clone(&shared), config.audio);
     let decode = DecodeStage::new(Arc::clone(&shared), backends.clone());
     let encode = EncodeStage::new(
         Arc::clone(&shared),

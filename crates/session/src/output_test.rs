@@ -156,3 +156,35 @@ fn packets_that_step_back_keep_their_order() {
     let times: Vec<i64> = written(&mut output)[0].iter().map(|unit| unit.1).collect();
     assert_eq!(times, [0, 20, 20, 40]);
 }
+
+/// A source whose sound runs 500 ppm faster than its pictures: after an hour, 1.8 s ahead.
+#[test]
+fn clocks_that_drift_apart_for_an_hour_delay_nothing_without_bound() {
+    let shared = Shared::new("test".into(), true);
+    let opus = audio_stream(Codec::Opus, 2);
+    let mut output = Output::new(true, GOP);
+    let start = Instant::now();
+    output.push(streams(true, Some(&opus)), Some(start), &shared);
+    let mut waiting = VecDeque::new();
+    let (mut longest, mut pictures) = (Duration::ZERO, 0);
+    for tick in 0..36_000i64 {
+        let at = tick * 100;
+        let now = start + Duration::from_millis(at as u64);
+        output.release(Some(now), &shared);
+        output.push(picture(at, tick % 20 == 0), Some(now), &shared);
+        output.push(packet_item(at + at / 2000, &opus), Some(now), &shared);
+        waiting.push_back(now);
+        while let Some(chunk) = output.pop() {
+            if chunk.video.is_some() {
+                pictures += 1;
+            } else if let Some(since) = waiting.pop_front() {
+                longest = longest.max(now - since);
+            }
+        }
+    }
+    assert_eq!(pictures, 36_000);
+    // Sound waits for its pictures for half a second, then no longer.
+    assert!(longest <= Duration::from_millis(600), "{longest:?}");
+    assert!(waiting.len() <= 6, "{} wait at the end", waiting.len());
+    assert_eq!(shared.stats.audio_dropped.get(), 0);
+}

@@ -18,6 +18,8 @@ pub(crate) struct Pacer {
     interval: Option<i64>,
     /// The next due time.
     due: Option<i64>,
+    /// Time of the last frame that passed.
+    passed: Option<i64>,
 }
 
 impl Pacer {
@@ -31,16 +33,21 @@ impl Pacer {
         let interval = rate.map(|rate| (SECOND / rate) as i64);
         if interval != self.interval {
             self.interval = interval;
-            self.due = None;
+            // From the last frame that passed on, so that no two stand closer than the new rate.
+            self.due = match (self.passed, interval) {
+                (Some(passed), Some(interval)) => Some(passed.saturating_add(interval)),
+                _ => None,
+            };
         }
     }
 
     /// Whether the frame shown at `pts` passes.
     pub(crate) fn admit(&mut self, pts: Timestamp) -> bool {
+        let at = pts.in_base(NANOS);
         let Some(interval) = self.interval else {
+            self.passed = Some(at);
             return true;
         };
-        let at = pts.in_base(NANOS);
         // A due time far ahead belongs to a clock that has jumped back since.
         let due = self
             .due
@@ -55,6 +62,7 @@ impl Pacer {
         } else {
             at.saturating_add(interval)
         });
+        self.passed = Some(at);
         true
     }
 }

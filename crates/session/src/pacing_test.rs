@@ -66,3 +66,61 @@ fn a_clock_that_jumps_back_does_not_block() {
     assert!(pacer.admit(Timestamp::mpeg(90_000_000)));
     assert!(pacer.admit(Timestamp::mpeg(0)));
 }
+
+/// Gaps, in ms, of 60 fps that jitter by up to 6 ms and are let through at `rate`, then `then`;
+/// between the two, the gap over the change.
+fn gaps_across_a_change(rate: f64, then: f64) -> (Vec<i64>, i64, Vec<i64>) {
+    let mut pacer = Pacer::new();
+    pacer.set_rate(Some(rate));
+    let mut passed = Vec::new();
+    let mut change = 0;
+    for index in 0..1200i64 {
+        if index == 600 {
+            pacer.set_rate(Some(then));
+            change = passed.len();
+        }
+        // Deterministic jitter, spread over -6 to 6 ms.
+        let at = index * 1000 / 60 + (index * 7919) % 13 - 6;
+        if pacer.admit(Timestamp::mpeg(at * 90)) {
+            passed.push(at);
+        }
+    }
+    let gaps: Vec<i64> = passed.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let (before, after) = (&gaps[..change - 1], &gaps[change..]);
+    (before.to_vec(), gaps[change - 1], after.to_vec())
+}
+
+#[test]
+fn frames_stay_evenly_spaced_when_the_rate_changes_under_jitter() {
+    for (rate, then) in [(10.0, 30.0), (30.0, 10.0), (24.0, 15.0), (15.0, 24.0)] {
+        let (before, over, after) = gaps_across_a_change(rate, then);
+        let (shortest, longest) = (1000.0 / rate.max(then), 1000.0 / rate.min(then));
+        assert!(
+            (shortest as i64 - 12..=longest as i64 + 29).contains(&over),
+            "{over}"
+        );
+        for (gaps, rate) in [(before, rate), (after, then)] {
+            let even = (1000.0 / rate) as i64;
+            // As near as frames 17 ms apart, that jitter by 6, can lie.
+            assert!(
+                gaps.iter().all(|gap| (gap - even).abs() <= 17 + 12),
+                "{rate} fps: {gaps:?}"
+            );
+            let length: i64 = gaps.iter().sum();
+            let measured = gaps.len() as f64 * 1000.0 / length as f64;
+            assert!(
+                (measured / rate - 1.0).abs() < 0.03,
+                "{measured} of {rate} fps"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_limit_that_is_set_later_counts_from_the_last_frame() {
+    let mut pacer = Pacer::new();
+    assert!(pacer.admit(Timestamp::mpeg(0)));
+    pacer.set_rate(Some(10.0));
+    assert!(!pacer.admit(Timestamp::mpeg(40 * 90)));
+    assert!(pacer.admit(Timestamp::mpeg(100 * 90)));
+}

@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 use trickle_media::frame::MAX_SIDE;
 use trickle_processor::{Params, ParamsError};
 
+use crate::shared::Shared;
+
 /// Frame rates that `max_framerate` may ask for.
 const FRAME_RATES: std::ops::RangeInclusive<f64> = 1.0..=60.0;
 /// Most pixels of a frame: those of H.264 level 6.2 (ITU-T H.264, table A-1: `MaxFS`).
@@ -38,6 +40,12 @@ impl Default for WorkerParams {
 }
 
 impl WorkerParams {
+    /// Tells the stages that act on them.
+    pub(crate) fn apply(&self, shared: &Shared) {
+        shared.set_max_framerate(self.max_framerate);
+        shared.standin.set_size(self.size);
+    }
+
     const NAMES: [&str; 5] = [
         "width",
         "height",

@@ -2,19 +2,23 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use trickle_media::stream::Rational;
 use trickle_media::{AudioFrame, FrameError, VideoFrame};
 use trickle_processor::{
     Driver, Params, ParamsError, ProcessorError, ProcessorRunner, SharedModel, StreamContext,
 };
 
 use crate::config::OnError;
+use crate::deadline::{Candidate, Deadline};
 use crate::error::{EndReason, StartError};
 use crate::item::{Frame, Item, Update};
 use crate::params::WorkerParams;
 use crate::queue::Push;
 use crate::scale::Scaler;
 use crate::shared::Shared;
+use crate::standin::{self, Call, Cause};
 use crate::thread::panic_message;
 
 /// The processing stage. Lives on its thread from [`open`](Self::open) on.
@@ -26,11 +30,19 @@ pub(crate) struct ProcessStage {
     /// The last good output, kept for [`OnError::Freeze`] only.
     last_good: Option<VideoFrame>,
     scaler: Scaler,
+    deadline: Deadline,
     shared: Arc<Shared>,
 }
 
+/// What a processor's failures and its slowness lead to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Policy {
+    pub(crate) on_error: OnError,
+    pub(crate) frame_deadline: Option<Duration>,
+}
+
 /// The session is over for this stage.
-struct Over;
+pub(crate) struct Over;
 
 impl ProcessStage {
     /// Opens the processor, gives it its parameters and tells it that the stream starts.
@@ -38,32 +50,36 @@ impl ProcessStage {
         model: &SharedModel,
         context: StreamContext,
         params: &Params,
-        on_error: OnError,
+        policy: Policy,
         driver: Driver,
         shared: Arc<Shared>,
     ) -> Result<Self, StartError> {
         let (worker, own) = WorkerParams::default().updated(params)?;
-        let mut runner = guard(|| model.open(context)).map_err(StartError::Open)?;
-        if !own.is_empty() {
-            guard_update(&mut *runner, &own)?;
-        }
-        guard(|| runner.on_stream_start(&own, &driver)).map_err(StartError::StreamStart)?;
-        shared.set_max_framerate(worker.max_framerate);
+        let runner = open_runner(model, context, &own, &driver)?;
         shared.merge_params(params);
-        Ok(Self {
+        Ok(Self::new(runner, worker, policy, driver, shared))
+    }
+
+    /// With a processor that was opened.
+    pub(crate) fn new(
+        runner: Box<dyn ProcessorRunner>,
+        worker: WorkerParams,
+        policy: Policy,
+        driver: Driver,
+        shared: Arc<Shared>,
+    ) -> Self {
+        shared.set_takes_audio(runner.takes_audio());
+        worker.apply(&shared);
+        Self {
             runner,
             driver,
             worker,
-            on_error,
+            on_error: policy.on_error,
             last_good: None,
             scaler: Scaler::default(),
+            deadline: Deadline::new(policy.frame_deadline),
             shared,
-        })
-    }
-
-    /// Whether the processor wants sound.
-    pub(crate) fn takes_audio(&self) -> bool {
-        self.runner.takes_audio()
+        }
     }
 
     /// Works until the input is closed or the session is over, then tells the processor.
@@ -76,7 +92,7 @@ impl ProcessStage {
                     self.update(update);
                     Ok(())
                 }
-                other => self.send(other),
+                other => hand_on(&self.shared, other),
             };
             if result.is_err() {
                 break;
@@ -92,13 +108,19 @@ impl ProcessStage {
         self.shared.queues.encode.close();
     }
 
-    fn video(
-        &mut self,
-        Frame {
+    fn video(&mut self, item: Frame) -> Result<(), Over> {
+        let begun = self.shared.now();
+        if self.worker.show_loading {
+            return self.stand_in(item, Cause::AskedFor);
+        }
+        if !self.has_time(&item, begun) {
+            self.shared.stats.dropped.deadline.add(1);
+            return Ok(());
+        }
+        let Frame {
             mut frame, rate, ..
-        }: Frame,
-    ) -> Result<(), Over> {
-        frame.times_mut().process_start = self.shared.now();
+        } = item;
+        frame.times_mut().process_start = begun;
         let scaled = self.scaled(frame);
         let frame = match self.placed(scaled) {
             Ok(frame) => frame,
@@ -109,61 +131,140 @@ impl ProcessStage {
         };
         let (times, pts) = (*frame.times(), frame.pts());
         let fit = (!self.worker.detect_out_resolution).then_some((frame.width(), frame.height()));
-        let original =
-            matches!(self.on_error, OnError::Passthrough | OnError::Freeze).then(|| frame.clone());
+        let overdue = self.shared.standin.is_overdue(begun);
+        let keep = overdue || matches!(self.on_error, OnError::Passthrough | OnError::Freeze);
+        let original = keep.then(|| frame.clone());
         let stats = &self.shared.stats;
         stats.processed.add(1);
-        if let Some(now) = times.process_start {
+        if let Some(now) = begun {
             stats.processed_rate.tick(now);
         }
+        self.shared.standin.enter(Call::Picture, begun);
         let result = guard(|| self.runner.process_video(frame, &self.driver));
-        let mut done = match result {
-            Ok(Some(done)) => {
+        let ended = self.shared.now();
+        if self.shared.standin.leave(ended) {
+            return self.late(result);
+        }
+        if let (Some(begun), Some(ended)) = (begun, ended) {
+            self.deadline.took(ended.saturating_duration_since(begun));
+        }
+        let (picture, missing) = match result {
+            Ok(Some(made)) => {
+                self.shared.standin.made(&made);
                 if self.on_error == OnError::Freeze {
-                    self.last_good = Some(done.clone());
+                    self.last_good = Some(made.clone());
                 }
-                done
+                (Some(made), Missing::Dropped)
             }
-            Ok(None) => {
-                stats.dropped.by_processor.add(1);
-                return Ok(());
-            }
-            Err(ProcessorError::Cancelled) => {
-                stats.dropped.stopped.add(1);
-                return Err(Over);
-            }
+            Ok(None) => (None, Missing::Dropped),
             Err(error) => {
-                self.note(&error);
-                let instead = match self.on_error {
-                    OnError::Freeze => self.last_good.clone().or(original),
-                    OnError::Passthrough => original,
-                    OnError::Drop => None,
-                    OnError::Stop => {
-                        self.shared
-                            .fail(EndReason::ProcessorFailed(error.to_string()));
-                        None
-                    }
+                self.failed(&error)?;
+                let mut instead = match self.on_error {
+                    OnError::Freeze => self.last_good.clone().or_else(|| original.clone()),
+                    OnError::Passthrough => original.clone(),
+                    OnError::Drop | OnError::Stop => None,
                 };
-                let Some(mut instead) = instead else {
-                    self.shared.stats.dropped.processor_error.add(1);
-                    return if self.on_error == OnError::Stop {
-                        Err(Over)
-                    } else {
-                        Ok(())
-                    };
-                };
-                instead.set_pts(pts);
-                instead
+                if let Some(instead) = &mut instead {
+                    instead.set_pts(pts);
+                }
+                (instead, Missing::Failed)
             }
         };
+        let Some(mut picture) = picture else {
+            return self.missing(missing, original.filter(|_| overdue), rate);
+        };
+        self.shared.standin.came_out();
         // A processor may return a frame of its own making, which has passed no stage.
-        *done.times_mut() = times;
-        done.times_mut().processed = self.shared.now();
-        self.send(Item::Frame(Frame {
-            frame: done,
+        *picture.times_mut() = times;
+        picture.times_mut().processed = ended;
+        let frame = Frame {
+            frame: picture,
             rate,
             fit,
-        }))
+            overlay: self.shared.standin.own_overlay(),
+        };
+        hand_on(&self.shared, Item::Frame(frame))
+    }
+
+    /// Whether the processor could get the picture out in time.
+    fn has_time(&mut self, item: &Frame, now: Option<Instant>) -> bool {
+        let Some(now) = now else { return true };
+        let candidate = Candidate {
+            pts: item.frame.pts(),
+            received: item.frame.times().received,
+            next: self.shared.queues.process.next_picture(),
+        };
+        self.deadline
+            .admit(candidate, self.shared.stats.rest(), now)
+    }
+
+    /// Pictures have gone past a call, so that what came of it is no longer wanted.
+    fn late(&mut self, result: Result<Option<VideoFrame>, ProcessorError>) -> Result<(), Over> {
+        if let Err(error) = &result {
+            self.failed(error)?;
+        }
+        self.shared.stats.dropped.processor_late.add(1);
+        if let Ok(Some(made)) = &result {
+            self.shared.standin.made(made);
+        }
+        Ok(())
+    }
+
+    /// Nothing came of a picture. Where that has lasted too long, viewers see `original` under
+    /// the overlay.
+    fn missing(
+        &self,
+        why: Missing,
+        original: Option<VideoFrame>,
+        rate: Option<Rational>,
+    ) -> Result<(), Over> {
+        let dropped = &self.shared.stats.dropped;
+        match (original, why) {
+            (Some(frame), _) => {
+                if self.shared.standin.begin() {
+                    standin::note_stall(&self.shared);
+                }
+                let frame = Frame {
+                    frame,
+                    rate,
+                    fit: None,
+                    overlay: None,
+                };
+                self.stand_in(frame, Cause::Stall)
+            }
+            (None, Missing::Dropped) => {
+                dropped.by_processor.add(1);
+                Ok(())
+            }
+            (None, Missing::Failed) => {
+                dropped.processor_error.add(1);
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends a picture that the processor has no part in.
+    fn stand_in(&self, frame: Frame, cause: Cause) -> Result<(), Over> {
+        self.shared.stats.stood_in.add(1);
+        let frame = self.shared.standin.dress(frame, cause, self.shared.now());
+        hand_on(&self.shared, Item::Frame(frame))
+    }
+
+    /// The processor failed on a picture: counts it, and ends the session where that is the
+    /// policy.
+    fn failed(&self, error: &ProcessorError) -> Result<(), Over> {
+        if matches!(error, ProcessorError::Cancelled) {
+            self.shared.stats.dropped.stopped.add(1);
+            return Err(Over);
+        }
+        self.shared.note_failure(error);
+        if self.on_error == OnError::Stop {
+            self.shared.stats.dropped.processor_error.add(1);
+            self.shared
+                .fail(EndReason::ProcessorFailed(error.to_string()));
+            return Err(Over);
+        }
+        Ok(())
     }
 
     /// The frame at the size that was asked for, or as it came where it cannot be scaled.
@@ -181,7 +282,7 @@ impl ProcessStage {
                 frame
             }
             Err(error) => {
-                self.note(&ProcessorError::Frame(error));
+                self.shared.note_failure(&ProcessorError::Frame(error));
                 frame
             }
         }
@@ -208,23 +309,34 @@ impl ProcessStage {
 
     fn audio(&mut self, sound: AudioFrame) -> Result<(), Over> {
         let original = sound.clone();
-        match guard(|| self.runner.process_audio(sound, &self.driver)) {
-            Ok(frames) => {
-                for frame in frames.into_iter().flatten() {
-                    self.send(Item::Sound(frame))?;
-                }
-                Ok(())
-            }
-            Err(ProcessorError::Cancelled) => Err(Over),
+        self.shared.standin.enter(Call::Other, self.shared.now());
+        let result = guard(|| self.runner.process_audio(sound, &self.driver));
+        let late = self.shared.standin.leave(self.shared.now());
+        let frames = match result {
+            Ok(frames) => frames.into_iter().flatten().collect(),
+            Err(ProcessorError::Cancelled) => return Err(Over),
             Err(error) => {
-                self.note(&error);
+                self.shared.note_failure(&error);
                 self.shared.stats.audio_errors.add(1);
-                self.send(Item::Sound(original))
+                vec![original]
             }
+        };
+        if late {
+            // Later sound has gone past.
+            self.shared.stats.audio_dropped.add(1);
+            return Ok(());
         }
+        for frame in frames {
+            hand_on(&self.shared, Item::Sound(frame))?;
+        }
+        Ok(())
     }
 
     fn update(&mut self, update: Update) {
+        if update.answer.is_closed() {
+            // Whoever asked was told that it is not taken.
+            return;
+        }
         let result = self.apply(&update.params);
         if let Err(error) = &result {
             tracing::warn!(%error, "update rejected");
@@ -237,44 +349,59 @@ impl ProcessStage {
     fn apply(&mut self, params: &Params) -> Result<(), ParamsError> {
         let (worker, own) = self.worker.updated(params)?;
         if !own.is_empty() {
-            guard_update(&mut *self.runner, &own)?;
+            self.shared.standin.enter(Call::Other, self.shared.now());
+            let taken = guard_update(&mut *self.runner, &own);
+            self.shared.standin.leave(self.shared.now());
+            taken?;
         }
-        self.worker = worker;
-        self.shared.set_max_framerate(self.worker.max_framerate);
+        if worker != self.worker {
+            worker.apply(&self.shared);
+            self.worker = worker;
+        }
         self.shared.merge_params(params);
         Ok(())
     }
+}
 
-    /// Counts and reports a failure of the processor.
-    fn note(&self, error: &ProcessorError) {
-        let stats = &self.shared.stats;
-        stats.processor_errors.add(1);
-        if matches!(error, ProcessorError::Panicked(_)) {
-            stats.processor_panics.add(1);
-        }
-        let count = stats.processor_errors.get();
-        // A processor that fails on every frame must not fill the log.
-        if count.is_power_of_two() {
-            tracing::warn!(%error, count, "the processor failed");
-        }
-        stats.facts().processor.last_error = Some(error.to_string());
-    }
+/// Why nothing came of a picture.
+#[derive(Clone, Copy, Debug)]
+enum Missing {
+    /// The processor returned nothing.
+    Dropped,
+    /// It failed, and the policy leaves the picture out.
+    Failed,
+}
 
-    fn send(&self, item: Item) -> Result<(), Over> {
-        let stats = &self.shared.stats;
-        let video = matches!(item, Item::Frame(_));
-        match self.shared.queues.encode.push(item) {
-            // The encoder's lane of pictures waits, so what gave way is sound.
-            Push::Done { dropped, .. } => {
-                stats.audio_dropped.add(dropped);
-                Ok(())
-            }
-            Push::Closed(_) => {
-                stats.dropped.stopped.add(u64::from(video));
-                Err(Over)
-            }
+/// To the encoding stage.
+pub(crate) fn hand_on(shared: &Shared, item: Item) -> Result<(), Over> {
+    let stats = &shared.stats;
+    let video = matches!(item, Item::Frame(_));
+    match shared.queues.encode.push(item) {
+        // The encoder's lane of pictures waits, so what gave way is sound.
+        Push::Done { dropped, .. } => {
+            stats.audio_dropped.add(dropped);
+            Ok(())
+        }
+        Push::Closed(_) => {
+            stats.dropped.stopped.add(u64::from(video));
+            Err(Over)
         }
     }
+}
+
+/// Opens a processor, gives it its parameters and tells it that the stream starts.
+pub(crate) fn open_runner(
+    model: &SharedModel,
+    context: StreamContext,
+    own: &Params,
+    driver: &Driver,
+) -> Result<Box<dyn ProcessorRunner>, StartError> {
+    let mut runner = guard(|| model.open(context)).map_err(StartError::Open)?;
+    if !own.is_empty() {
+        guard_update(&mut *runner, own)?;
+    }
+    guard(|| runner.on_stream_start(own, driver)).map_err(StartError::StreamStart)?;
+    Ok(runner)
 }
 
 /// Calls the processor's code; its panic is an error like any other.

@@ -103,7 +103,10 @@ impl Bench {
             &self.model,
             StreamContext::detached(),
             &serde_json::from_value(params).unwrap(),
-            on_error,
+            Policy {
+                on_error,
+                frame_deadline: None,
+            },
             Driver::new(self.runtime.handle().clone(), self.shared.cancel.clone()),
             Arc::clone(&self.shared),
         )
@@ -150,6 +153,7 @@ fn frame(ms: i64) -> Item {
         ),
         rate: None,
         fit: None,
+        overlay: None,
     })
 }
 

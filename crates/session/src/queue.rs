@@ -290,6 +290,35 @@ impl<T: Queued> Queue<T> {
         }
     }
 
+    /// Takes the item that would come out next, commands aside, if `accept` says so. Does not wait.
+    pub(crate) fn take_media_if(&self, accept: impl FnOnce(&T) -> bool) -> Option<T> {
+        let mut state = self.lock();
+        let media = state.lanes.iter_mut().take(Lane::Command as usize);
+        let first = media
+            .filter(|lane| !lane.items.is_empty())
+            .min_by_key(|lane| lane.items.front().map(|(arrival, _)| *arrival))?;
+        if !first.items.front().is_some_and(|(_, item)| accept(item)) {
+            return None;
+        }
+        let (_, item) = first.items.pop_front()?;
+        self.space.notify_all();
+        Some(item)
+    }
+
+    /// An item like this one can be added without a wait and without another giving way.
+    pub(crate) fn has_room(&self, item: &T) -> bool {
+        let state = self.lock();
+        let lane = state.lanes.get(item.lane() as usize);
+        lane.is_some_and(|lane| !lane.is_full_for(item.time()))
+    }
+
+    /// Time of the picture that comes out next.
+    pub(crate) fn next_picture(&self) -> Option<Timestamp> {
+        let state = self.lock();
+        let (_, item) = state.lanes.get(Lane::Video as usize)?.items.front()?;
+        item.time()
+    }
+
     fn take(&self, state: &mut State<T>) -> Option<T> {
         let lane = if state.lanes[Lane::Command as usize].items.is_empty() {
             let lanes = state.lanes.iter_mut();

@@ -8,33 +8,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use tokio::runtime::Handle;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 use trickle_media::Backends;
-use trickle_processor::{DataSink, Driver, Emitted, Params, SharedModel, StreamContext};
-use trickle_proto::{Client, PublishOptions, Publisher, Start, Subscriber};
+use trickle_processor::{DataSink, Emitted, Params, SharedModel};
+use trickle_proto::{Client, Publisher, Subscriber};
 use url::Url;
 
 use crate::config::SessionConfig;
 use crate::decode::DecodeStage;
 use crate::encode::EncodeStage;
-use crate::error::{ConfigError, EndReason, StartError, UpdateError};
+use crate::error::{EndReason, StartError, UpdateError};
 use crate::intake::Intake;
 use crate::item::{Item, Update};
 use crate::metrics::{LatencyTotals, QueueDepth};
-use crate::process::ProcessStage;
 use crate::queue::Push;
 use crate::shared::Shared;
 use crate::status::{SessionState, SessionStatus, SessionSummary};
 use crate::thread::{StageThread, panic_message};
 use crate::{egress, ingest};
 
-/// MIME type of the output channel.
-const MIME: &str = "video/mp2t";
 /// Longest wait for a stage to end when the session is stopped.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
+/// Longest wait for the processor then: a stop is to be answered within 200 ms, and what a model
+/// does cannot be bounded.
+const PROCESSOR_LIMIT: Duration = Duration::from_millis(100);
+/// Longest wait for the processor to take an update.
+const UPDATE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running session. It owns every thread and task that works for it.
 ///
@@ -56,7 +57,7 @@ pub struct Session {
 }
 
 /// Everything that runs for a session.
-struct Parts {
+pub(crate) struct Parts {
     shared: Arc<Shared>,
     /// `ingest`, `egress` and what else is a task.
     tasks: Vec<JoinHandle<()>>,
@@ -69,9 +70,8 @@ struct Parts {
 
 impl Session {
     /// Opens the processor on its own thread, gives it its parameters, calls `on_stream_start`,
-    /// and starts the stages. Waits for the processor only; the channels are connected to in the
-    /// background, and trouble with them ends the session with its reason. Dropping the future
-    /// cancels the start.
+    /// and starts the stages: [`prepare`](Self::prepare) and
+    /// [`Prepared::start`](crate::Prepared::start) in one.
     ///
     /// # Errors
     /// [`StartError`] says what cannot be; nothing is left running then.
@@ -81,69 +81,27 @@ impl Session {
         backends: &Backends,
         client: &Client,
     ) -> Result<Self, StartError> {
-        config.encode.validate()?;
-        let subscribe_url = config.subscribe_url.clone().ok_or_else(|| {
-            ConfigError::new(
-                "subscribe_url",
-                "is missing: generative sessions, which have no input, are not supported",
-            )
-        })?;
-        let subscriber = client
-            .subscribe(&subscribe_url, Start::Current)
-            .map_err(|error| StartError::Channel {
-                field: "subscribe_url",
-                reason: error.to_string(),
-            })?;
-        let shared = Arc::new(Shared::new(config.id.clone(), true));
-        let (context, emitted) = StreamContext::new(config.id.clone());
-        let (ready, opened) = oneshot::channel();
-        let processor = spawn_processor(&shared, model, context, &config, ready)?;
-        // From here on, an early return or a drop of this future joins what was started.
-        let mut parts = Parts {
-            shared: Arc::clone(&shared),
-            tasks: Vec::new(),
-            coders: Vec::new(),
-            processor,
-            shut_down: false,
-        };
-        let takes_audio = match opened.await {
-            Ok(Ok(takes_audio)) => takes_audio,
-            Ok(Err(error)) => {
-                parts.shut_down().await;
-                return Err(error);
-            }
-            Err(_) => {
-                let message = shared.reason().map_or_else(String::new, |r| r.to_string());
-                parts.shut_down().await;
-                return Err(StartError::Internal(message));
-            }
-        };
-        let publisher = match &config.publish_url {
-            None => None,
-            Some(url) => match connect(client, url).await {
-                Ok(publisher) => Some(publisher),
-                Err(error) => {
-                    parts.shut_down().await;
-                    return Err(error);
-                }
-            },
-        };
-        parts.spawn_coders(backends, &config)?;
-        let intake = Intake::new(Arc::clone(&shared), config.audio, takes_audio);
-        let publishing =
-            parts.spawn_tasks(subscriber, publisher, intake, emitted, config.encode.gop);
-        shared.stats.facts().audio.mode = config.audio;
-        Ok(Self {
+        let prepared = Self::prepare(config, model, client).await?;
+        prepared.start(backends).await
+    }
+
+    pub(crate) fn new(
+        parts: Parts,
+        subscribe_url: Url,
+        publish_url: Option<Url>,
+        publishing: watch::Receiver<()>,
+    ) -> Self {
+        Self {
             processor_gone: parts.processor.running(),
-            shared,
+            shared: Arc::clone(&parts.shared),
             subscribe_url,
-            publish_url: config.publish_url,
+            publish_url,
             started: Instant::now(),
             updates: Mutex::new(()),
             parts: Mutex::new(parts),
             publishing,
             draining: AtomicBool::new(false),
-        })
+        }
     }
 
     /// Its id.
@@ -156,7 +114,8 @@ impl Session {
     ///
     /// # Errors
     /// [`UpdateError::Rejected`] names the parameter; [`UpdateError::Ended`] when nobody is left
-    /// to take them.
+    /// to take them; [`UpdateError::Busy`] when the processor does not come to them within 10 s.
+    /// In all cases the old ones hold.
     pub async fn update(&self, params: Params) -> Result<(), UpdateError> {
         let _turn = self.updates.lock().await;
         let (answer, answered) = oneshot::channel();
@@ -165,9 +124,14 @@ impl Session {
             Push::Done { .. } => {}
             Push::Closed(_) => return Err(UpdateError::Ended),
         }
-        match answered.await {
-            Ok(result) => result.map_err(UpdateError::Rejected),
-            Err(_) => Err(UpdateError::Ended),
+        match tokio::time::timeout(UPDATE_LIMIT, answered).await {
+            Ok(Ok(result)) => {
+                self.shared.lease.renew();
+                result.map_err(UpdateError::Rejected)
+            }
+            Ok(Err(_)) => Err(UpdateError::Ended),
+            // With nobody there to hear the answer, it is not taken later either.
+            Err(_) => Err(UpdateError::Busy),
         }
     }
 
@@ -176,6 +140,7 @@ impl Session {
         let now = Instant::now();
         let mut snapshot = self.shared.stats.snapshot(now);
         snapshot.facts.processor.draining = self.draining();
+        snapshot.facts.processor.stalled = self.shared.standin.is_standing_in();
         let ended = self.publishing.has_changed().is_err();
         let reason = self.shared.reason();
         let (sent, came) = (snapshot.facts.output.bytes, snapshot.facts.input.bytes);
@@ -232,9 +197,14 @@ impl Session {
         }
     }
 
+    /// The output channel is left open when the session ends, for another that goes on with it.
+    pub fn leave_output(&self) {
+        self.shared.leave_output();
+    }
+
     /// Ends the session now: cancels the processor's method in flight, ends the output channel,
-    /// joins every thread and task. Bounded in time: a processor that does not come back within
-    /// 3 s is reported as draining. May be called again, and when the session has ended by itself.
+    /// joins every thread and task. A processor that does not come back at once, within 100 ms, is
+    /// reported as draining. May be called again, and when the session has ended by itself.
     pub async fn stop(&self) -> SessionSummary {
         self.shared.fail(EndReason::Stopped);
         let came_back = self.parts.lock().await.shut_down().await;
@@ -286,7 +256,18 @@ impl fmt::Debug for Session {
 }
 
 impl Parts {
-    fn spawn_coders(
+    /// With the processing thread alone.
+    pub(crate) fn new(shared: &Arc<Shared>, processor: StageThread) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            tasks: Vec::new(),
+            coders: Vec::new(),
+            processor,
+            shut_down: false,
+        }
+    }
+
+    pub(crate) fn spawn_coders(
         &mut self,
         backends: &Backends,
         config: &SessionConfig,
@@ -306,14 +287,15 @@ impl Parts {
     }
 
     /// Starts the tasks; the receiver is closed when the output has ended.
-    fn spawn_tasks(
+    pub(crate) fn spawn_tasks(
         &mut self,
         subscriber: Subscriber,
         publisher: Option<Publisher>,
         intake: Intake,
         emitted: DataSink,
-        gop: Duration,
+        config: &SessionConfig,
     ) -> watch::Receiver<()> {
+        let (gop, idle_timeout) = (config.encode.gop, config.idle_timeout);
         let (done, publishing) = watch::channel(());
         let shared = Arc::clone(&self.shared);
         self.spawn("ingest", async move {
@@ -334,6 +316,15 @@ impl Parts {
             let counting = count_emitted(&shared, emitted);
             shared.cancel.run_until_cancelled(counting).await;
         });
+        if let Some(timeout) = idle_timeout {
+            let shared = Arc::clone(&self.shared);
+            self.spawn("lease", async move {
+                let running_out = shared.lease.run_out(timeout);
+                if let Some(reason) = shared.cancel.run_until_cancelled(running_out).await {
+                    shared.fail(reason);
+                }
+            });
+        }
         publishing
     }
 
@@ -353,7 +344,7 @@ impl Parts {
     }
 
     /// Joins everything; `false` when the processor has not come back.
-    async fn shut_down(&mut self) -> bool {
+    pub(crate) async fn shut_down(&mut self) -> bool {
         self.shared.fail(EndReason::Stopped);
         for mut task in self.tasks.drain(..) {
             // Egress bounds its own end, so this is a last resort.
@@ -370,7 +361,7 @@ impl Parts {
             thread.join_within(STOP_LIMIT).await;
         }
         self.shut_down = true;
-        self.processor.join_within(STOP_LIMIT).await
+        self.processor.join_within(PROCESSOR_LIMIT).await
     }
 }
 
@@ -388,41 +379,6 @@ impl Drop for Parts {
             thread.join_until(deadline);
         }
     }
-}
-
-/// Starts the processing thread, which answers once the processor is open.
-fn spawn_processor(
-    shared: &Arc<Shared>,
-    model: &SharedModel,
-    context: StreamContext,
-    config: &SessionConfig,
-    ready: oneshot::Sender<Result<bool, StartError>>,
-) -> Result<StageThread, StartError> {
-    let (model, params, on_error) = (model.clone(), config.params.clone(), config.on_error);
-    let driver = Driver::new(Handle::current(), shared.cancel.clone());
-    let for_stage = Arc::clone(shared);
-    StageThread::spawn("process", shared, move || {
-        match ProcessStage::open(&model, context, &params, on_error, driver, for_stage) {
-            Ok(stage) => {
-                // Nobody waits when the start was given up; the queues are closed then.
-                let _ = ready.send(Ok(stage.takes_audio()));
-                stage.run();
-            }
-            Err(error) => {
-                let _ = ready.send(Err(error));
-            }
-        }
-    })
-}
-
-async fn connect(client: &Client, url: &Url) -> Result<Publisher, StartError> {
-    client
-        .publish(url, PublishOptions::new(MIME))
-        .await
-        .map_err(|error| StartError::Channel {
-            field: "publish_url",
-            reason: error.to_string(),
-        })
 }
 
 /// Counts what the processor emits beside its frames.

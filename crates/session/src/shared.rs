@@ -5,12 +5,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use trickle_processor::Params;
+use trickle_processor::{OverlaySlot, Params, ProcessorError};
 
+use crate::config::{OnStall, SessionConfig};
 use crate::error::EndReason;
 use crate::item::Item;
+use crate::lease::Lease;
 use crate::metrics::QueueDepth;
 use crate::queue::{NEWEST_MARKS, Queue, Rule, Rules};
+use crate::standin::Standin;
 use crate::stats::Stats;
 
 /// The queues of a session, each named by the stage that it feeds.
@@ -89,6 +92,15 @@ pub(crate) struct Shared {
     pub(crate) input_over: CancellationToken,
     /// Clocks are read and latency is measured; offline they are not.
     pub(crate) live: bool,
+    /// What viewers see while the processor is silent.
+    pub(crate) standin: Standin,
+    /// A clock that stands still unless a test moves it.
+    #[cfg(test)]
+    pub(crate) clock: Mutex<Option<Instant>>,
+    takes_audio: AtomicBool,
+    /// Whether anybody still cares.
+    pub(crate) lease: Lease,
+    leave_output: AtomicBool,
     reason: Mutex<Option<EndReason>>,
     /// Bits of an `f64`; zero is no limit.
     max_framerate: AtomicU64,
@@ -97,8 +109,24 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// For a live session.
+    pub(crate) fn live(config: &SessionConfig, overlay: OverlaySlot) -> Self {
+        let standin = Standin::new(config.stall_timeout, config.on_stall, overlay);
+        Self {
+            standin,
+            ..Self::new(config.id.clone(), true)
+        }
+    }
+
+    /// In which nobody stands in for the processor.
     pub(crate) fn new(id: String, live: bool) -> Self {
         Self {
+            standin: Standin::new(None, OnStall::default(), OverlaySlot::default()),
+            #[cfg(test)]
+            clock: Mutex::new(None),
+            takes_audio: AtomicBool::new(false),
+            lease: Lease::new(),
+            leave_output: AtomicBool::new(false),
             id,
             queues: if live {
                 Queues::live()
@@ -118,7 +146,29 @@ impl Shared {
 
     /// Now, where time is measured.
     pub(crate) fn now(&self) -> Option<Instant> {
+        #[cfg(test)]
+        if let Some(now) = *self.clock.lock().unwrap_or_else(PoisonError::into_inner) {
+            return self.live.then_some(now);
+        }
         self.live.then(Instant::now)
+    }
+
+    /// Whether the output channel is to be left open at the end.
+    pub(crate) fn leaves_output(&self) -> bool {
+        self.leave_output.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn leave_output(&self) {
+        self.leave_output.store(true, Ordering::Release);
+    }
+
+    /// Whether the processor wants sound. A model that is still loading does not say so yet.
+    pub(crate) fn takes_audio(&self) -> bool {
+        self.takes_audio.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_takes_audio(&self, takes: bool) {
+        self.takes_audio.store(takes, Ordering::Release);
     }
 
     /// Notes why the session ends; the first reason stands.
@@ -156,6 +206,21 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Counts and reports a failure of the processor.
+    pub(crate) fn note_failure(&self, error: &ProcessorError) {
+        let stats = &self.stats;
+        stats.processor_errors.add(1);
+        if matches!(error, ProcessorError::Panicked(_)) {
+            stats.processor_panics.add(1);
+        }
+        let count = stats.processor_errors.get();
+        // A processor that fails on every frame must not fill the log.
+        if count.is_power_of_two() {
+            tracing::warn!(%error, count, "the processor failed");
+        }
+        stats.facts().processor.last_error = Some(error.to_string());
     }
 
     /// `max_framerate` as it stands.

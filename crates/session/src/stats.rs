@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use trickle_media::backend::Chosen;
 use trickle_media::frame::StageTimes;
 
+use crate::deadline::Smoothed;
 use crate::histogram::{Histogram, Rate};
 use crate::metrics::{LatencyHistogram, LatencyTotals};
 use crate::status::{
@@ -73,6 +74,8 @@ pub(crate) struct Stats {
     pub(crate) output_segments_lost: Counter,
     pub(crate) processor_errors: Counter,
     pub(crate) processor_panics: Counter,
+    pub(crate) processor_stalls: Counter,
+    pub(crate) stood_in: Counter,
     pub(crate) data_items: Counter,
     pub(crate) events: Counter,
     pub(crate) video_in_rate: Meter,
@@ -94,6 +97,8 @@ pub(crate) struct DropCounters {
     pub(crate) processor_busy: Counter,
     pub(crate) by_processor: Counter,
     pub(crate) processor_error: Counter,
+    pub(crate) processor_late: Counter,
+    pub(crate) deadline: Counter,
     pub(crate) out_of_order: Counter,
     pub(crate) encoder_error: Counter,
     pub(crate) publisher_busy: Counter,
@@ -137,6 +142,8 @@ struct Latencies {
     encode: Histogram,
     publish: Histogram,
     total: Histogram,
+    /// From the processor's return to the bytes out.
+    rest: Smoothed,
     since_start: LatencyTotals,
 }
 
@@ -175,6 +182,8 @@ impl Stats {
             output_segments_lost: Counter::default(),
             processor_errors: Counter::default(),
             processor_panics: Counter::default(),
+            processor_stalls: Counter::default(),
+            stood_in: Counter::default(),
             data_items: Counter::default(),
             events: Counter::default(),
             video_in_rate: Meter::new(),
@@ -189,6 +198,7 @@ impl Stats {
                 encode: Histogram::new(),
                 publish: Histogram::new(),
                 total: Histogram::new(),
+                rest: Smoothed::default(),
                 since_start: LatencyTotals::default(),
             }),
             facts: Mutex::new(Facts::default()),
@@ -211,7 +221,11 @@ impl Stats {
             publish,
             total,
             since_start,
+            rest,
         } = &mut *latency;
+        if let Some(processed) = times.processed {
+            rest.record(sent.saturating_duration_since(processed));
+        }
         let record = |recent: &mut Histogram, all: &mut LatencyHistogram, from, to| {
             if let (Some(from), Some(to)) = (from, to) {
                 let time = Instant::saturating_duration_since(&to, from);
@@ -238,6 +252,11 @@ impl Stats {
         lock(&self.latency).since_start
     }
 
+    /// What the way from the processor's return to the bytes out takes lately.
+    pub(crate) fn rest(&self) -> Duration {
+        lock(&self.latency).rest.mean().unwrap_or_default()
+    }
+
     /// All of it at `now`.
     pub(crate) fn snapshot(&self, now: Instant) -> Snapshot {
         let dropped = &self.dropped;
@@ -254,6 +273,8 @@ impl Stats {
                 processor_busy: dropped.processor_busy.get(),
                 by_processor: dropped.by_processor.get(),
                 processor_error: dropped.processor_error.get(),
+                processor_late: dropped.processor_late.get(),
+                deadline: dropped.deadline.get(),
                 out_of_order: dropped.out_of_order.get(),
                 encoder_error: dropped.encoder_error.get(),
                 publisher_busy: dropped.publisher_busy.get(),
@@ -299,6 +320,8 @@ impl Stats {
         facts.audio.errors = self.audio_errors.get();
         facts.processor.errors = self.processor_errors.get();
         facts.processor.panics = self.processor_panics.get();
+        facts.processor.stalls = self.processor_stalls.get();
+        facts.processor.stood_in = self.stood_in.get();
         facts.processor.data_items = self.data_items.get();
         facts.processor.events = self.events.get();
         Snapshot {

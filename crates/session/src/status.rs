@@ -5,7 +5,7 @@ use trickle_media::access_unit::Codec;
 use trickle_processor::Params;
 use utoipa::ToSchema;
 
-use crate::config::AudioMode;
+use crate::config::{AudioMode, OnError, OnStall};
 use crate::error::EndReason;
 
 /// A session at one moment.
@@ -112,6 +112,10 @@ pub struct Dropped {
     pub by_processor: u64,
     /// The processor failed, and the policy left the frame out.
     pub processor_error: u64,
+    /// The processor stalled on it: when it was done, later ones had gone out already.
+    pub processor_late: u64,
+    /// It could not have been out in time: a newer one waited, or it was too old.
+    pub deadline: u64,
     /// Its time was not after the frame before it.
     pub out_of_order: u64,
     /// The encoder refused it or failed on it.
@@ -134,6 +138,8 @@ impl Dropped {
             + self.processor_busy
             + self.by_processor
             + self.processor_error
+            + self.processor_late
+            + self.deadline
             + self.out_of_order
             + self.encoder_error
             + self.publisher_busy
@@ -265,6 +271,16 @@ pub struct ProcessorStatus {
     pub panics: u64,
     /// The last error's message.
     pub last_error: Option<String>,
+    /// Times that nothing came from it for longer than the stall timeout.
+    pub stalls: u64,
+    /// Nothing comes from it at this moment: viewers see what stands in for it.
+    pub stalled: bool,
+    /// Frames that went out without it: under the overlay, or as its last one again.
+    pub stood_in: u64,
+    /// The policy for frames that it fails on.
+    pub on_error: OnError,
+    /// What viewers see while it is silent.
+    pub on_stall: OnStall,
     /// Items it emitted for the data channel.
     pub data_items: u64,
     /// Events it emitted.

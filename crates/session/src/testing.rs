@@ -253,5 +253,6 @@ pub(crate) fn frame_item(at: i64, size: (usize, usize)) -> Item {
         frame: picture(ms(at), size),
         rate: None,
         fit: None,
+        overlay: None,
     })
 }

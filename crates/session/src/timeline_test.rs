@@ -134,3 +134,16 @@ proptest! {
         }
     }
 }
+
+/// Thirty hours, past the wrap of 33 bits, with sound 50 ppm off: nothing is ever corrected.
+#[test]
+fn the_offset_of_both_tracks_is_the_same_after_thirty_hours() {
+    let mut timeline = Timeline::new();
+    let (first, _) = map(&mut timeline, V, 0);
+    for second in 1..30 * 3600 {
+        let (video, sound) = (second * 1000, second * 1000 + second / 20);
+        assert_eq!(map(&mut timeline, V, video), (first + video, false));
+        assert_eq!(map(&mut timeline, A, sound), (first + sound, false));
+    }
+    assert_eq!(timeline.rebases(), 0);
+}

@@ -10,7 +10,7 @@ use trickle_server::{CorsOrigins, HealthStyle, StreamServer};
 
 use crate::channel::ConnectFlags;
 use crate::error::CliError;
-use crate::settings::{BackendFlags, EncodeFlags, ProcessorFlags, duration};
+use crate::settings::{BackendFlags, EncodeFlags, LiveFlags, ProcessorFlags, duration};
 use crate::tls::TlsFlags;
 use crate::ui::Ui;
 use crate::{interrupt, net, output};
@@ -36,6 +36,8 @@ pub(crate) struct ServeArgs {
     encode: EncodeFlags,
     #[command(flatten)]
     backends: BackendFlags,
+    #[command(flatten)]
+    live: LiveFlags,
     #[command(flatten)]
     identity: IdentityFlags,
     #[command(flatten)]
@@ -140,6 +142,7 @@ pub(crate) async fn run(args: ServeArgs, registry: &Registry, ui: &Ui) -> Result
             HealthStyleFlag::Standard => HealthStyle::Standard,
             HealthStyleFlag::Pytrickle => HealthStyle::PyTrickle,
         });
+    builder = args.live.apply(builder);
     if let Some(model_id) = args.identity.model_id {
         builder = builder.model_id(model_id);
     }

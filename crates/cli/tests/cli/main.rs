@@ -4,6 +4,8 @@
 
 mod basics;
 mod config;
+#[cfg(target_os = "linux")]
+mod cycles;
 mod files;
 mod init;
 mod live;

@@ -89,6 +89,12 @@ impl Background {
         Self(command.stderr(Stdio::null()).spawn().unwrap())
     }
 
+    /// Its process.
+    #[cfg(target_os = "linux")]
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// What it says on stderr, if that was to be piped.
     pub fn stderr(&mut self) -> ChildStderr {
         self.0.stderr.take().unwrap()

@@ -11,7 +11,7 @@ use crate::api::{IdRule, StartRequest, Success};
 use crate::app::App;
 use crate::body;
 use crate::error::{ApiError, ErrorBody};
-use crate::model_gate::NotReady;
+use crate::model_gate::{ForSession, ModelState, NotReady};
 
 /// Largest body of a start, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -84,16 +84,21 @@ async fn begin(
         request.stream_id = Some(id.to_owned());
     }
     let request_id = request.request_id.clone();
-    let model = app
-        .gate
-        .ready(app.config.load_wait)
-        .await
-        .map_err(|reason| match reason {
-            NotReady::Loading => {
-                ApiError::unavailable("The model is still loading").retry_after(RETRY_AFTER)
-            }
-            NotReady::Failed(error) => ApiError::unavailable(error.to_string()),
-        })?;
+    let model = model(app).await?;
     app.slots.start(request, &app.config, model).await?;
     Ok(Json(Success::started(request_id)))
+}
+
+/// The model, waiting for it where the session must.
+async fn model(app: &App) -> Result<ForSession, ApiError> {
+    if app.config.accept_while_loading && matches!(app.gate.state(), ModelState::Loading) {
+        return Ok(ForSession::Coming(app.gate.coming()));
+    }
+    let ready = app.gate.ready(app.config.load_wait).await;
+    ready.map(ForSession::Ready).map_err(|reason| match reason {
+        NotReady::Loading => {
+            ApiError::unavailable("The model is still loading").retry_after(RETRY_AFTER)
+        }
+        NotReady::Failed(error) => ApiError::unavailable(error.to_string()),
+    })
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::sessions::relay;
 use crate::support::{get, post_json};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -132,6 +133,42 @@ async fn a_start_waits_for_the_model_and_then_says_when_to_come_back() {
     // go-livepeer's live pipeline knows no 503.
     let answer = post_json(&router, "/live-video-to-video", body).await;
     answer.error(500);
+}
+
+#[tokio::test]
+async fn a_session_may_run_before_the_model_is_loaded() {
+    let (builder, gate) = slow(Ok(()));
+    let server = builder.accept_while_loading(true).build().unwrap();
+    let router = server.router();
+    let (relay, base) = relay().await;
+    relay.create_channel("in", None).unwrap();
+    let body = json!({
+        "gateway_request_id": "r",
+        "subscribe_url": format!("{base}in"),
+        "params": {"mood": 1},
+    });
+    post_json(&router, "/stream/start", body).await.ok();
+    // Loading, and yet a session lives.
+    let health = get(&router, "/health").await;
+    assert_eq!(health.ok()["state"], "LOADING");
+    let status = get(&router, "/stream/status").await;
+    assert_eq!(status.ok()["sessions"][0]["phase"], "running");
+    assert_eq!(status.ok()["pipeline_ready"], false);
+    // Updates are taken meanwhile, those of the worker's own parameters at once.
+    let update = json!({"max_framerate": 0});
+    post_json(&router, "/stream/update", update)
+        .await
+        .error(422);
+    let update = json!({"max_framerate": 12});
+    post_json(&router, "/stream/update", update).await.ok();
+    gate.add_permits(1);
+    server.initialize().await.unwrap();
+    let status = get(&router, "/stream/status").await;
+    assert_eq!(
+        status.ok()["current_params"]["params"],
+        json!({"mood": 1, "max_framerate": 12})
+    );
+    post_json(&router, "/stream/stop", json!({})).await.ok();
 }
 
 #[tokio::test]

@@ -179,7 +179,7 @@ fn mime() -> Option<HeaderValue> {
     Some(HeaderValue::from_static("video/mp2t"))
 }
 
-async fn relay() -> (Relay, String) {
+pub async fn relay() -> (Relay, String) {
     let relay = Relay::new(RelayConfig::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/", listener.local_addr().unwrap());
@@ -282,6 +282,97 @@ async fn parameters_that_the_processor_rejects_give_no_session() {
     let answer = post_json(&site.router, "/stream/start", body).await;
     assert!(answer.error(400).contains("\"strength\""), "{answer:?}");
     site.start("r2").await.ok();
+}
+
+#[tokio::test]
+async fn a_rejected_start_with_the_same_id_leaves_the_running_session_alone() {
+    let site = Site::new().await;
+    site.start("r1").await.ok();
+    let mut body = site.body("r1");
+    body["params"] = json!({"strength": 7});
+    let answer = post_json(&site.router, "/stream/start", body).await;
+    assert!(answer.error(400).contains("\"strength\""), "{answer:?}");
+    assert_eq!(site.opened.load(Ordering::SeqCst), 2);
+    assert_eq!(site.active().await, ["r1"]);
+    let status = site.status().await;
+    assert_eq!(status["sessions"][0]["phase"], "running");
+    assert_eq!(status["current_params"]["params"]["strength"], 0.5);
+    let update = json!({"strength": 0.75});
+    post_json(&site.router, "/stream/update", update).await.ok();
+    site.stop("").await.ok();
+    assert_eq!(site.active().await, [""; 0]);
+}
+
+/// A processor that blocks where nothing can interrupt it, once its session has started.
+#[derive(Clone)]
+struct Stuck {
+    release: Arc<(std::sync::Mutex<bool>, std::sync::Condvar)>,
+    entered: Arc<tokio::sync::Notify>,
+}
+
+impl Stuck {
+    fn block(&self) {
+        self.entered.notify_one();
+        let mut free = self.release.0.lock().unwrap();
+        while !*free {
+            free = self.release.1.wait(free).unwrap();
+        }
+    }
+}
+
+impl FrameProcessor for Stuck {
+    async fn process_video(
+        &mut self,
+        frame: VideoFrame,
+    ) -> Result<Option<VideoFrame>, ProcessorError> {
+        Ok(Some(frame))
+    }
+
+    fn update_params(&mut self, params: &Params) -> Result<(), ParamsError> {
+        if params.boolean("block")? == Some(true) {
+            self.block();
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_processor_that_cannot_be_stopped_keeps_its_slot_and_is_shown_so() {
+    let stuck = Stuck {
+        release: Arc::default(),
+        entered: Arc::default(),
+    };
+    let server = StreamServer::builder(stuck.clone()).build().unwrap();
+    server.initialize().await.unwrap();
+    let router = server.router();
+    let (relay, base) = relay().await;
+    relay.create_channel("in", mime()).unwrap();
+    let body = |id: &str| json!({"gateway_request_id": id, "subscribe_url": format!("{base}in")});
+    post_json(&router, "/stream/start", body("r1")).await.ok();
+    let update = {
+        let router = router.clone();
+        tokio::spawn(
+            async move { post_json(&router, "/stream/update", json!({"block": true})).await },
+        )
+    };
+    stuck.entered.notified().await;
+    post(&router, "/stream/stop", "").await.ok();
+
+    let status = get(&router, "/stream/status").await;
+    let session = &status.ok()["sessions"][0];
+    assert_eq!(session["phase"], "draining");
+    assert_eq!(session["processor"]["draining"], true);
+    // It waits for some seconds in case the processor comes back: those of a clock that jumps.
+    tokio::time::pause();
+    let busy = post_json(&router, "/stream/start", body("r2")).await;
+    tokio::time::resume();
+    assert_eq!(busy.error(503), "Pipeline is still in use");
+
+    *stuck.release.0.lock().unwrap() = true;
+    stuck.release.1.notify_all();
+    update.await.unwrap();
+    // A start waits for a processor that is about to come back.
+    post_json(&router, "/stream/start", body("r2")).await.ok();
 }
 
 #[tokio::test]

@@ -168,14 +168,7 @@ impl Bench {
     pub(crate) async fn new(channels: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base = format!("http://{}/", listener.local_addr().expect("an address"));
-        let relay = Relay::new(RelayConfig::default());
-        if channels {
-            for name in ["in", "out"] {
-                relay
-                    .create_channel(name, None)
-                    .expect("room for a channel");
-            }
-        }
+        let relay = relay(channels);
         let (shutdown, stop) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             let stopped = async {
@@ -220,11 +213,20 @@ impl Bench {
     /// A reader of channel `out` from its first segment on.
     pub(crate) fn reader(&self) -> Reader {
         let start = Start::At(trickle_proto::Seq::ZERO);
-        let subscriber = self
-            .client
-            .subscribe(&self.url("out"), start)
-            .expect("a subscriber");
-        Reader {
+        Reader::new(&self.client, &self.url("out"), start)
+    }
+
+    pub(crate) async fn close(mut self) {
+        self.shutdown.take();
+        let _ = tokio::time::timeout(LIMIT, self.serving).await;
+    }
+}
+
+impl Reader {
+    /// Of a channel from a segment on.
+    pub(crate) fn new(client: &Client, url: &Url, start: Start) -> Self {
+        let subscriber = client.subscribe(url, start).expect("a subscriber");
+        Self {
             subscriber,
             segment: None,
             demuxer: Demuxer::new(DemuxOptions::default()),
@@ -233,10 +235,63 @@ impl Bench {
             read: Read::default(),
         }
     }
+}
 
-    pub(crate) async fn close(mut self) {
-        self.shutdown.take();
-        let _ = tokio::time::timeout(LIMIT, self.serving).await;
+fn relay(channels: bool) -> Relay {
+    let relay = Relay::new(RelayConfig::default());
+    if channels {
+        for name in ["in", "out"] {
+            relay
+                .create_channel(name, None)
+                .expect("room for a channel");
+        }
+    }
+    relay
+}
+
+/// A relay with a runtime of its own, so that it can be lost with all of its connections.
+pub(crate) struct Mortal(Option<tokio::runtime::Runtime>);
+
+impl Mortal {
+    /// With the channels `in` and `out`, at `addr`; and where it is.
+    pub(crate) fn new(addr: &str) -> (Self, String) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        // The one before may not have let go of it yet.
+        let begun = std::time::Instant::now();
+        let listener = loop {
+            match std::net::TcpListener::bind(addr) {
+                Ok(listener) => break listener,
+                Err(error) => assert!(begun.elapsed() < LIMIT, "{addr}: {error}"),
+            }
+            std::thread::yield_now();
+        };
+        listener.set_nonblocking(true).expect("nonblocking");
+        let addr = listener.local_addr().expect("an address").to_string();
+        runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).expect("a listener");
+            relay(true).serve(listener, std::future::pending()).await
+        });
+        (Self(Some(runtime)), addr)
+    }
+
+    /// It goes, and its connections break.
+    pub(crate) fn lose(mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        // A runtime must not be waited for in a task.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! H.264 decoding: access units in, frames in display order out.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::engine::{Engine, SpsError};
 use super::reorder::Reorder;
@@ -17,11 +18,18 @@ use crate::time::Timestamp;
 const MAX_REPLAY_UNITS: usize = 300;
 const MAX_REPLAY_BYTES: usize = 32 << 20;
 
+/// How long, in the stream's time, an intact keyframe is waited for. It is that of a usual GOP, so
+/// that on a line that loses some of every keyframe the stream is seen damaged rather than not.
+const INTACT_WAIT: Duration = Duration::from_secs(2);
+
 /// An H.264 decoder over a library.
 ///
 /// Every frame comes out at the push of its unit, except for those that the stream itself shows
 /// later than others. A damaged picture is not shown, nor is one that refers to it: frames stop
 /// until the next keyframe. A damaged picture that no other refers to is lost alone.
+///
+/// When no intact keyframe has come for 2 s, a damaged one is made do with where the library can:
+/// what is missing of it, and of the pictures after it, is concealed until an intact one comes.
 pub(in crate::codec) struct H264Decoder<E> {
     engine: E,
     pool: FramePool,
@@ -33,6 +41,10 @@ pub(in crate::codec) struct H264Decoder<E> {
     parameter_sets: Vec<u8>,
     /// Nothing can be decoded before the next keyframe: the engine is new then.
     waiting: bool,
+    /// Since when no intact keyframe has come, where one is missing.
+    broken_since: Option<Timestamp>,
+    /// The engine fills what is missing, as there was no intact keyframe for too long.
+    concealing: bool,
     /// The units since the keyframe that others refer to; empty once they have become too many.
     replay: Vec<AccessUnit>,
     replay_bytes: usize,
@@ -98,6 +110,8 @@ impl<E: Engine> H264Decoder<E> {
             ready: VecDeque::new(),
             parameter_sets: Vec::new(),
             waiting: true,
+            broken_since: None,
+            concealing: false,
             replay: Vec::new(),
             replay_bytes: 0,
             last: Last::Nothing,
@@ -117,7 +131,7 @@ impl<E: Engine> H264Decoder<E> {
             self.engine.parameter_sets(&self.parameter_sets);
         }
         self.unit.keep_parameter_sets(&mut self.parameter_sets);
-        if unit.flags.damaged {
+        if unit.flags.damaged && !self.concealing {
             return Err(Failure::Damaged("bytes of it are missing".into()));
         }
         if self.unit.bytes().is_empty() {
@@ -149,17 +163,49 @@ impl<E: Engine> H264Decoder<E> {
         Ok(well)
     }
 
+    /// Whether a damaged keyframe is to be made do with.
+    fn must_conceal(&mut self, unit: &AccessUnit) -> bool {
+        let waited = self.broken_since.and_then(|since| unit.dts.since(since));
+        if waited.is_none() {
+            // The clock has jumped back.
+            self.broken_since = Some(unit.dts);
+        }
+        unit.keyframe && waited.is_some_and(|waited| waited >= INTACT_WAIT)
+    }
+
+    /// Decodes a damaged keyframe, what is missing filled; `why` is what is wrong with it.
+    fn conceal(&mut self, unit: &AccessUnit, why: String) -> Result<Option<PlanarImage>, Failure> {
+        let Some(engine) = E::concealing().map_err(Failure::Broken)? else {
+            return Err(Failure::Damaged(why));
+        };
+        self.engine = engine;
+        self.waiting = true;
+        self.concealing = true;
+        let image = self.decode(unit);
+        if !matches!(image, Ok(Some(_))) {
+            self.start_over()?;
+        }
+        image
+    }
+
     /// Forgets everything but parameter sets, and waits for a keyframe.
     fn start_over(&mut self) -> Result<(), Failure> {
         self.waiting = true;
+        self.concealing = false;
         self.engine = E::start().map_err(Failure::Broken)?;
         Ok(())
     }
 
     fn remember(&mut self, unit: &AccessUnit) {
+        if self.concealing {
+            // There is no intact keyframe to begin from.
+            self.replay = Vec::new();
+            return;
+        }
         if self.unit.is_idr() || (unit.keyframe && self.replay.is_empty()) {
             self.replay.clear();
             self.replay_bytes = 0;
+            self.broken_since = None;
         } else if self.replay.is_empty() || !self.unit.is_reference() {
             return;
         }
@@ -244,8 +290,16 @@ impl<E: Engine> Decoder for H264Decoder<E> {
             let why = "it refers to pictures of before the one that decoding began with";
             return Err(self.error(Failure::Damaged(why.into()), unit));
         }
-        let was_well = !self.waiting;
-        match self.decode(unit) {
+        if self.concealing && unit.keyframe {
+            self.start_over()
+                .map_err(|failure| self.error(failure, unit))?;
+        }
+        let was_well = !self.waiting && !self.concealing;
+        let decoded = match self.decode(unit) {
+            Err(Failure::Damaged(why)) if self.must_conceal(unit) => self.conceal(unit, why),
+            decoded => decoded,
+        };
+        match decoded {
             Ok(image) => {
                 self.waiting = false;
                 if self.unit.is_idr() {
@@ -262,7 +316,8 @@ impl<E: Engine> Decoder for H264Decoder<E> {
                 Ok(())
             }
             Err(failure) => {
-                let alone = unit.flags.damaged && !self.unit.is_reference() && was_well;
+                let alone =
+                    self.concealing || unit.flags.damaged && !self.unit.is_reference() && was_well;
                 if !alone {
                     self.last = if was_well { Last::Broke } else { Last::Nothing };
                     self.start_over()
@@ -281,6 +336,8 @@ impl<E: Engine> Decoder for H264Decoder<E> {
         self.reorder.drain(&mut self.ready);
         self.last = Last::Nothing;
         self.replay = Vec::new();
+        self.broken_since = None;
+        self.concealing = false;
         E::start()
             .map(|engine| (self.engine, self.waiting) = (engine, true))
             .map_err(|detail| CodecError::Broken {

@@ -21,6 +21,15 @@ pub(in crate::codec) trait Engine: Send + Sized {
     /// What the library said.
     fn start() -> Result<Self, String>;
 
+    /// A decoder at the start of a stream that fills what is missing with what was shown there
+    /// before; `None` where the library cannot.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    fn concealing() -> Result<Option<Self>, String> {
+        Ok(None)
+    }
+
     /// Appends the sequence parameter set `nal` as the library is to see it to `out`, without
     /// start code, and gives what it says.
     ///

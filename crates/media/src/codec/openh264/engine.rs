@@ -9,9 +9,14 @@ use crate::frame::{FramePool, PixelFormat, PlanarImage};
 use crate::h264::sps::Sps;
 use crate::stream::VideoParams;
 
+/// An access unit delimiter (ITU-T H.264, 7.3.2.4), for pictures of any type.
+const DELIMITER: [u8; 6] = [0, 0, 0, 1, 0x09, 0xf0];
+
 /// Decodes progressive 8-bit 4:2:0 up to the High profile, the fastest of the CPU's.
 pub(in crate::codec) struct OpenH264 {
     raw: RawDecoder,
+    /// A picture with holes comes out, the holes filled.
+    concealing: bool,
 }
 
 impl Engine for OpenH264 {
@@ -28,7 +33,18 @@ impl Engine for OpenH264 {
 
     fn start() -> Result<Self, String> {
         let raw = RawDecoder::new().map_err(|failed| failed.to_string())?;
-        Ok(Self { raw })
+        Ok(Self {
+            raw,
+            concealing: false,
+        })
+    }
+
+    fn concealing() -> Result<Option<Self>, String> {
+        let raw = RawDecoder::concealing().map_err(|failed| failed.to_string())?;
+        Ok(Some(Self {
+            raw,
+            concealing: true,
+        }))
     }
 
     fn adapt_sps(nal: &[u8], out: &mut Vec<u8>) -> Result<Sps, SpsError> {
@@ -52,12 +68,23 @@ impl Engine for OpenH264 {
         let early = picture.map(|picture| copy(&picture, pool)).transpose();
         let (finished, picture) = self.raw.finish_unit();
         let late = picture.map(|picture| copy(&picture, pool)).transpose();
+        // A picture with holes is held back to be completed, until something says that another
+        // begins.
+        let filled = if self.concealing && matches!(late, Ok(None)) {
+            let (_, picture) = self.raw.feed(&DELIMITER);
+            picture.map(|picture| copy(&picture, pool)).transpose()
+        } else {
+            Ok(None)
+        };
+        let image = late
+            .and_then(|late| Ok(late.or(filled?)))
+            .and_then(|image| Ok(image.or(early?)))
+            .map_err(|error| error.to_string())?;
         let state = fed.and(finished);
-        if state != State::OK {
+        if state != State::OK && !(self.concealing && image.is_some()) {
             return Err(state.to_string());
         }
-        let image = late.and_then(|late| Ok(late.or(early?)));
-        image.map_err(|error| error.to_string())
+        Ok(image)
     }
 }
 

@@ -98,7 +98,7 @@ impl Picture<'_> {
     }
 }
 
-/// The decoder: one thread, no error concealment, no log on standard error.
+/// The decoder: one thread, no log on standard error.
 pub(in crate::codec::openh264) struct RawDecoder {
     codec: NonNull<sys::ISVCDecoder>,
 }
@@ -109,8 +109,17 @@ pub(in crate::codec::openh264) struct RawDecoder {
 unsafe impl Send for RawDecoder {}
 
 impl RawDecoder {
-    /// An instance that is ready for its first unit.
+    /// An instance that is ready for its first unit. A picture with errors does not come out.
     pub(in crate::codec::openh264) fn new() -> Result<Self, Failed> {
+        Self::open(sys::ERROR_CON_DISABLE)
+    }
+
+    /// An instance that fills what is missing with what was shown there before.
+    pub(in crate::codec::openh264) fn concealing() -> Result<Self, Failed> {
+        Self::open(sys::ERROR_CON_SLICE_COPY_CROSS_IDR)
+    }
+
+    fn open(concealment: sys::ERROR_CON_IDC) -> Result<Self, Failed> {
         let mut codec = ptr::null_mut();
         // SAFETY: the function writes a pointer to a new instance, or returns an error.
         check("WelsCreateDecoder", unsafe {
@@ -134,8 +143,7 @@ impl RawDecoder {
         })?;
         let params = sys::SDecodingParam {
             uiTargetDqLayer: c_uchar::MAX,
-            // A picture with errors is not shown at all: see `decoder`.
-            eEcActiveIdc: sys::ERROR_CON_DISABLE,
+            eEcActiveIdc: concealment,
             sVideoProperty: sys::SVideoProperty {
                 size: size_of::<sys::SVideoProperty>() as u32,
                 eVideoBsType: sys::VIDEO_BITSTREAM_AVC,
