@@ -217,7 +217,7 @@ impl FromStr for AudioMode {
 }
 
 /// What viewers see of a frame that the processor failed on, by an error or a panic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
     /// The frame as it came.
@@ -249,7 +249,7 @@ impl FromStr for OnError {
 }
 
 /// What viewers see while the processor is silent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnStall {
     /// The frames as they come, under an overlay that moves.
