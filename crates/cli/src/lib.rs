@@ -31,6 +31,7 @@ mod interrupt;
 mod logging;
 mod net;
 mod output;
+mod registration;
 mod settings;
 mod sink;
 mod tls;

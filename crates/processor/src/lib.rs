@@ -50,7 +50,7 @@ mod schema;
 pub mod testing;
 
 pub use blocking::{Blocking, BlockingProcessor};
-pub use context::{DataSink, Emitted, OverlaySlot, StreamContext};
+pub use context::{DataSink, EmitError, Emitted, MAX_ITEM, OverlaySlot, StreamContext};
 pub use error::{InitError, ParamsError, ProcessorError};
 pub use model::{
     ByClone, ByClosure, ByModel, ErasedModel, IntoModel, Model, SharedModel, erase, from_fn,

@@ -197,7 +197,8 @@ where
 ///         frame: VideoFrame,
 ///     ) -> Result<Option<VideoFrame>, ProcessorError> {
 ///         self.frames += 1;
-///         self.context.emit_data(self.frames.into());
+///         // It is refused when more is emitted than can be published: no reason to stop.
+///         let _ = self.context.emit_data(self.frames.into());
 ///         Ok(Some(frame))
 ///     }
 /// }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::body::kind;
 use crate::error::ApiError;
+use crate::registration::MadeChannel;
 
 /// Longest id of a session, in bytes: ids are repeated in answers and logs.
 const MAX_ID: usize = 512;
@@ -27,9 +28,12 @@ pub(crate) struct StartRequest {
     pub(crate) subscribe_url: Option<Url>,
     #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]
     pub(crate) publish_url: Option<Url>,
-    /// Channels that were named, correctly, and that this version does not serve.
-    #[schema(ignore)]
-    pub(crate) unserved: Vec<&'static str>,
+    #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]
+    pub(crate) control_url: Option<Url>,
+    #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]
+    pub(crate) events_url: Option<Url>,
+    #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]
+    pub(crate) data_url: Option<Url>,
     /// `params`, with the body's own `max_framerate` where `params` has none.
     #[schema(value_type = Option<Object>)]
     pub(crate) params: Params,
@@ -62,12 +66,9 @@ impl StartRequest {
             Some(id) => Some(id),
             None => id(&body, "stream_id")?,
         };
-        let mut unserved = Vec::new();
-        for name in ["control_url", "events_url", "data_url"] {
-            if channel(&body, name)?.is_some() {
-                unserved.push(name);
-            }
-        }
+        let control_url = channel(&body, "control_url")?;
+        let events_url = channel(&body, "events_url")?;
+        let data_url = channel(&body, "data_url")?;
         let subscribe_url = channel(&body, "subscribe_url")?;
         let publish_url = channel(&body, "publish_url")?;
         let mut params = match body.remove("params") {
@@ -90,7 +91,9 @@ impl StartRequest {
             stream_id,
             subscribe_url,
             publish_url,
-            unserved,
+            control_url,
+            events_url,
+            data_url,
             params: Params(params),
         })
     }
@@ -156,14 +159,18 @@ pub(crate) struct Success {
     message: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
+    /// Channels that the orchestrator made for the stream.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    channels: Vec<MadeChannel>,
 }
 
 impl Success {
-    pub(crate) fn started(request_id: String) -> Self {
+    pub(crate) fn started(request_id: String, channels: Vec<MadeChannel>) -> Self {
         Self {
             status: "success",
             message: "Stream started successfully",
             request_id: Some(request_id),
+            channels,
         }
     }
 
@@ -172,6 +179,7 @@ impl Success {
             status: "success",
             message: "Stream stopped successfully",
             request_id: None,
+            channels: Vec::new(),
         }
     }
 
@@ -180,6 +188,7 @@ impl Success {
             status: "success",
             message: "Parameters updated successfully",
             request_id: None,
+            channels: Vec::new(),
         }
     }
 }

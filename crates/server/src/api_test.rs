@@ -41,7 +41,8 @@ fn a_full_body() {
     assert_eq!(request.stream_id.as_deref(), Some("m1"));
     assert_eq!(request.subscribe_url.unwrap().path(), "/ai/trickle/in");
     assert_eq!(request.publish_url.unwrap().scheme(), "https");
-    assert_eq!(request.unserved, ["control_url"]);
+    assert_eq!(request.control_url.unwrap().path(), "/c");
+    assert_eq!((request.events_url, request.data_url), (None, None));
     assert_eq!(request.params.integer("max_framerate"), Ok(Some(10)));
     assert_eq!(request.params.text("prompt"), Ok(Some("cat")));
 }

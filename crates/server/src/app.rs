@@ -10,17 +10,20 @@ use std::time::Duration;
 use axum::Router;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use trickle_media::Backends;
 use trickle_media::hardware::{HardwareProbe, NoHardware};
 use trickle_processor::{IntoModel, SharedModel, checked, erase};
 use trickle_proto::{Client, ClientConfig, ServerTls, Token};
-use trickle_session::{AudioMode, EncodeConfig, OnError, OnStall, SessionConfig};
+use trickle_session::{AudioMode, DataFormat, EncodeConfig, OnError, OnStall, SessionConfig};
 
 use crate::config::{Config, HealthStyle, Identity};
 use crate::error::{BuildError, ServeError};
 use crate::extend::{Extensions, Hook, Hooks};
 use crate::metrics::http_requests::HttpMetrics;
 use crate::model_gate::ModelGate;
+use crate::registration::{self, ByocConfig, LiveRunnerConfig, Registrations};
 use crate::routes;
 use crate::shutdown::{self, Connections};
 use crate::slots::Slots;
@@ -64,6 +67,8 @@ pub struct StreamServerBuilder {
     hardware: Arc<dyn HardwareProbe>,
     client: Option<Client>,
     token: Option<String>,
+    byoc: Option<ByocConfig>,
+    live_runner: Option<LiveRunnerConfig>,
     config: Config,
     pub(crate) extensions: Extensions,
 }
@@ -80,6 +85,7 @@ pub(crate) struct Shared {
     pub(crate) http_metrics: HttpMetrics,
     /// What the processor publishes.
     pub(crate) params_schema: Option<Value>,
+    pub(crate) registrations: Registrations,
 }
 
 impl Deref for App {
@@ -106,6 +112,8 @@ impl StreamServer {
             hardware: Arc::new(NoHardware),
             client: None,
             token: None,
+            byoc: None,
+            live_runner: None,
             config: Config {
                 addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), DEFAULT_PORT),
                 identity: Identity {
@@ -124,6 +132,7 @@ impl StreamServer {
                 frame_deadline: Some(SessionConfig::FRAME_DEADLINE),
                 session_idle_timeout: Some(SessionConfig::IDLE_TIMEOUT),
                 accept_while_loading: false,
+                data_format: DataFormat::default(),
                 health_style: HealthStyle::default(),
                 load_wait: DEFAULT_LOAD_WAIT,
                 drain_timeout: DEFAULT_DRAIN_TIMEOUT,
@@ -172,6 +181,8 @@ impl StreamServer {
 
     /// Serves on `listener` until `shutdown` resolves, then drains: starts are refused, running
     /// sessions end with their last frames, hooks are called, then connections are closed.
+    /// Orchestrators that it was built to register with are registered with meanwhile, and left at
+    /// the beginning of the end.
     ///
     /// # Errors
     /// [`ServeError::Hook`] from a hook of the start. [`ServeError::Model`] as soon as the model
@@ -187,23 +198,33 @@ impl StreamServer {
             hook(self.worker()).await.map_err(ServeError::Hook)?;
         }
         let app = &self.app;
-        match listener.local_addr() {
-            Ok(addr) => tracing::info!(
-                %addr,
-                capability = app.config.identity.capability_name,
-                "serving"
-            ),
-            Err(error) => tracing::warn!(%error, "serving on an unknown address"),
-        }
+        let addr = match listener.local_addr() {
+            Ok(addr) => {
+                let capability = &app.config.identity.capability_name;
+                tracing::info!(%addr, capability, "serving");
+                addr
+            }
+            Err(error) => {
+                tracing::warn!(%error, "serving on an unknown address");
+                app.config.addr
+            }
+        };
         app.gate.begin();
+        let leave = CancellationToken::new();
+        let registered = registration::serve(app.clone(), addr, leave.clone());
+        let registered = AbortOnDropHandle::new(tokio::spawn(registered));
         let connections = Connections::new(self.tls.clone());
         let end = connections
             .accept(&listener, &self.router, until_ended(app, shutdown))
             .await;
         tracing::info!("draining");
+        leave.cancel();
         let drained = connections
             .accept(&listener, &self.router, async {
-                let drained = self.drain().await;
+                let (drained, left) = tokio::join!(self.drain(), registered);
+                if let Err(error) = left {
+                    tracing::error!(%error, "the registrations did not end well");
+                }
                 self.call_stop_hooks(hooks.stop).await;
                 drained
             })
@@ -318,6 +339,18 @@ impl StreamServerBuilder {
         self
     }
 
+    /// Registers with a BYOC orchestrator while it serves.
+    pub fn byoc(mut self, config: ByocConfig) -> Self {
+        self.byoc = Some(config);
+        self
+    }
+
+    /// Registers with an orchestrator as a live runner while it serves.
+    pub fn live_runner(mut self, config: LiveRunnerConfig) -> Self {
+        self.live_runner = Some(config);
+        self
+    }
+
     /// How sessions encode video.
     pub fn encode(mut self, encode: EncodeConfig) -> Self {
         self.config.encode = encode;
@@ -370,6 +403,12 @@ impl StreamServerBuilder {
         self
     }
 
+    /// How sessions write the data items of processors.
+    pub fn data_format(mut self, format: DataFormat) -> Self {
+        self.config.data_format = format;
+        self
+    }
+
     /// How `/health` answers.
     pub fn health_style(mut self, style: HealthStyle) -> Self {
         self.config.health_style = style;
@@ -394,6 +433,8 @@ impl StreamServerBuilder {
     /// [`BuildError`] names the option that cannot work.
     pub fn build(self) -> Result<StreamServer, BuildError> {
         let mut config = self.config;
+        let registrations =
+            Registrations::new(self.byoc, self.live_runner.clone(), self.token.clone());
         if let Some(text) = self.token {
             let token = Token::new(&text).map_err(|error| BuildError::Option {
                 option: "auth_token",
@@ -417,6 +458,9 @@ impl StreamServerBuilder {
             None => Client::new(ClientConfig::default())
                 .map_err(|error| BuildError::Client(error.to_string()))?,
         };
+        if let Some(config) = &self.live_runner {
+            config.validate()?;
+        }
         let slots = Slots::new(config.capacity, client, self.backends.unwrap_or_default());
         let app = App(Arc::new(Shared {
             params_schema: model.params_schema(),
@@ -424,6 +468,7 @@ impl StreamServerBuilder {
             slots,
             config,
             hardware: self.hardware,
+            registrations,
             http_metrics: HttpMetrics::default(),
         }));
         let (router, hooks, tls) = self.extensions.apply(routes::router(&app));

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use trickle_proto::Token;
-use trickle_session::{AudioMode, EncodeConfig, OnError, OnStall};
+use trickle_session::{AudioMode, DataFormat, EncodeConfig, OnError, OnStall};
 
 /// How `GET /health` words its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) frame_deadline: Option<Duration>,
     pub(crate) session_idle_timeout: Option<Duration>,
     pub(crate) accept_while_loading: bool,
+    pub(crate) data_format: DataFormat,
     pub(crate) health_style: HealthStyle,
     pub(crate) load_wait: Duration,
     pub(crate) drain_timeout: Duration,

@@ -6,11 +6,12 @@
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -35,6 +36,7 @@ const DRAINING_WAIT: Duration = Duration::from_secs(3);
 
 /// Time that the last frames of a session have to pass its stages when the worker shuts down.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+use crate::registration::{MadeChannel, Reserved, Sessions, Unreleased};
 
 /// The slots of one worker. Clones share them.
 #[derive(Clone)]
@@ -48,6 +50,7 @@ struct Inner {
     tasks: TaskTracker,
     /// For sessions whose caller named none.
     next_name: AtomicU64,
+    unreleased: Unreleased,
 }
 
 struct Table {
@@ -75,6 +78,8 @@ pub(crate) struct Census {
 pub(crate) struct Slot {
     pub(crate) id: String,
     pub(crate) stream_id: Option<String>,
+    /// The id that an orchestrator reserved it under, and when it was taken.
+    reserved: Option<(String, Instant)>,
     phase: watch::Sender<Phase>,
     /// A session of the same id waits to take this place.
     replaced: AtomicBool,
@@ -175,6 +180,7 @@ impl Slots {
             }),
             tasks: TaskTracker::new(),
             next_name: AtomicU64::new(1),
+            unreleased: Unreleased::default(),
         }))
     }
 
@@ -185,6 +191,16 @@ impl Slots {
 
     pub(crate) fn capacity(&self) -> usize {
         self.0.capacity.get()
+    }
+
+    /// The client through which sessions reach their channels.
+    pub(crate) fn client(&self) -> &Client {
+        &self.0.client
+    }
+
+    /// Sessions that have ended and that an orchestrator may still count.
+    pub(crate) fn unreleased(&self) -> &Unreleased {
+        &self.0.unreleased
     }
 
     /// Slots that are not free.
@@ -221,13 +237,15 @@ impl Slots {
     }
 
     /// Starts a session and waits until it runs. One with the same id gives its slot to this one,
-    /// once it is certain that this one can run.
+    /// once it is certain that this one can run. Gives the channels that the
+    /// orchestrator made for it, where one reserved it.
     pub(crate) async fn start(
         &self,
         request: StartRequest,
+        reserved: Option<Reserved>,
         config: &Config,
         model: ForSession,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Vec<MadeChannel>, ApiError> {
         let id = match (request.request_id, &request.stream_id) {
             (id, _) if !id.is_empty() => id,
             (_, Some(id)) => id.clone(),
@@ -238,8 +256,11 @@ impl Slots {
         };
         // Before a running session of the same id is touched.
         WorkerParams::default().updated(&request.params)?;
-        let place = self.take(&id, &request.stream_id).await?;
-        let session = SessionConfig {
+        let reserved_id = reserved.as_ref().map(|reserved| reserved.id.clone());
+        let place = self
+            .take(&id, &request.stream_id, reserved_id.as_deref())
+            .await?;
+        let mut session = SessionConfig {
             subscribe_url: request.subscribe_url,
             publish_url: request.publish_url,
             params: request.params,
@@ -250,15 +271,37 @@ impl Slots {
             stall_timeout: config.stall_timeout,
             frame_deadline: config.frame_deadline,
             idle_timeout: config.session_idle_timeout,
+            control_url: request.control_url,
+            events_url: request.events_url,
+            data_url: request.data_url,
+            data_format: config.data_format,
             ..SessionConfig::new(id.clone())
         };
         let (answer, answered) = oneshot::channel();
         let span = tracing::info_span!("session", %id);
+        let inner = Arc::clone(&self.0);
+        let made = Arc::new(OnceLock::new());
+        let told = Arc::clone(&made);
         let run = async move {
-            if !request.unserved.is_empty() {
-                tracing::warn!(channels = ?request.unserved, "not served by this version");
+            let Some(reserved) = reserved else {
+                place.occupy(session, model, answer).await;
+                return;
+            };
+            let channels = match place.make_channels(&reserved, &mut session).await {
+                Ok(channels) => channels,
+                Err(error) => {
+                    drop(place);
+                    drop(answer.send(Err(error)));
+                    return;
+                }
+            };
+            // Set once.
+            let _ = told.set(channels.clone());
+            let by_itself = place.occupy(session, model, answer).await;
+            reserved.remove_channels(&inner.client, &channels).await;
+            if by_itself {
+                reserved.release(&inner.client, &inner.unreleased).await;
             }
-            place.occupy(session, model, answer).await;
         };
         self.0.tasks.spawn(run.instrument(span));
         // The task gives no answer when the processor panics as it is opened.
@@ -267,7 +310,8 @@ impl Slots {
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the session could not be started: its processor panicked",
             ))
-        })
+        })?;
+        Ok(made.get().cloned().unwrap_or_default())
     }
 
     /// Ends a session and waits until it has ended. Its slot is free then, unless the processor
@@ -285,8 +329,13 @@ impl Slots {
     }
 
     /// Takes a slot. One whose processor is about to come back is waited for.
-    async fn take(&self, id: &str, stream_id: &Option<String>) -> Result<Place, ApiError> {
-        let taken = Inner::take(&self.0, id, stream_id);
+    async fn take(
+        &self,
+        id: &str,
+        stream_id: &Option<String>,
+        reserved: Option<&str>,
+    ) -> Result<Place, ApiError> {
+        let taken = Inner::take(&self.0, id, stream_id, reserved);
         let (Err(_), Some(draining)) = (&taken, self.0.draining()) else {
             return taken;
         };
@@ -296,7 +345,7 @@ impl Slots {
         {
             return taken;
         }
-        Inner::take(&self.0, id, stream_id)
+        Inner::take(&self.0, id, stream_id, reserved)
     }
 
     /// Gives a session's processor new parameters.
@@ -343,6 +392,26 @@ impl Slots {
     }
 }
 
+impl Sessions for Slots {
+    fn busy(&self) -> bool {
+        self.taken() > 0
+    }
+
+    fn reserved(&self) -> Vec<(String, Instant)> {
+        let table = self.0.table();
+        let active = table.slots.iter().filter(|slot| slot.is_active());
+        active.filter_map(|slot| slot.reserved.clone()).collect()
+    }
+
+    fn release(&self, id: &str) {
+        for slot in &self.0.table().slots {
+            if slot.reserved.as_ref().is_some_and(|(name, _)| name == id) {
+                slot.stop.cancel();
+            }
+        }
+    }
+}
+
 impl Inner {
     fn table(&self) -> MutexGuard<'_, Table> {
         // Every change is complete in itself, so that a panic elsewhere leaves nothing halfway.
@@ -360,7 +429,12 @@ impl Inner {
 
     /// Takes a slot: that of a session with the same id, which is to be ended first, or a free
     /// one.
-    fn take(inner: &Arc<Self>, id: &str, stream_id: &Option<String>) -> Result<Place, ApiError> {
+    fn take(
+        inner: &Arc<Self>,
+        id: &str,
+        stream_id: &Option<String>,
+        reserved: Option<&str>,
+    ) -> Result<Place, ApiError> {
         let mut table = inner.table();
         if !table.open {
             return Err(ApiError::unavailable("The worker is shutting down"));
@@ -378,6 +452,7 @@ impl Inner {
         let slot = Arc::new(Slot {
             id: id.to_owned(),
             stream_id: stream_id.clone(),
+            reserved: reserved.map(|id| (id.to_owned(), Instant::now())),
             phase: watch::Sender::new(Phase::Starting),
             replaced: AtomicBool::new(false),
             predecessor: Mutex::new(predecessor.clone()),
@@ -521,13 +596,30 @@ impl Place {
         }
     }
 
-    /// Runs a session to its end.
+    /// Has the orchestrator make the channels that the session was not given.
+    async fn make_channels(
+        &self,
+        reserved: &Reserved,
+        session: &mut SessionConfig,
+    ) -> Result<Vec<MadeChannel>, ApiError> {
+        let make = reserved.make_channels(&self.inner.client, session);
+        match self.slot.stop.run_until_cancelled(make).await {
+            Some(Ok(channels)) => Ok(channels),
+            Some(Err(error)) => Err(ApiError::new(
+                StatusCode::BAD_GATEWAY,
+                format!("the orchestrator made no channels: {error}"),
+            )),
+            None => Err(stopped()),
+        }
+    }
+
+    /// Runs a session to its end; whether it has ended by itself.
     async fn occupy(
         self,
         config: SessionConfig,
         model: ForSession,
         answer: oneshot::Sender<Result<(), ApiError>>,
-    ) {
+    ) -> bool {
         let started = self.begin(config, model).await;
         self.leave_predecessor();
         let session = match started {
@@ -538,15 +630,21 @@ impl Place {
                 drop(self);
                 // Nobody may be there to hear it; so below.
                 drop(answer.send(Err(error)));
-                return;
+                return false;
             }
         };
         self.show(Phase::Running(session.clone()));
         drop(answer.send(Ok(())));
-        tokio::select! {
-            reason = session.ended() => tracing::info!(%reason, "ended"),
-            () = self.slot.stop.cancelled() => tracing::info!("stopping"),
-        }
+        let by_itself = tokio::select! {
+            reason = session.ended() => {
+                tracing::info!(%reason, "ended");
+                true
+            }
+            () = self.slot.stop.cancelled() => {
+                tracing::info!("stopping");
+                false
+            }
+        };
         self.show(Phase::Stopping(session.clone()));
         // A worker that shuts down lets viewers have the last frames; who stops a stream waits.
         let orderly = !self.inner.table().open;
@@ -563,6 +661,7 @@ impl Place {
             session.drained().await;
             tracing::info!("the processor came back");
         }
+        by_itself
     }
 
     fn show(&self, phase: Phase) {

@@ -43,6 +43,14 @@ pub struct SessionConfig {
     /// The session ends by itself when nobody has shown interest in it for this long: no byte of
     /// input, no update, no message on its control channel. `None` lets it run for ever.
     pub idle_timeout: Option<Duration>,
+    /// Channel that updates are read from.
+    pub control_url: Option<Url>,
+    /// Channel that events are published to.
+    pub events_url: Option<Url>,
+    /// Channel that the processor's data items are published to.
+    pub data_url: Option<Url>,
+    /// How data items are written.
+    pub data_format: DataFormat,
 }
 
 impl SessionConfig {
@@ -68,6 +76,10 @@ impl SessionConfig {
             on_stall: OnStall::default(),
             frame_deadline: Some(Self::FRAME_DEADLINE),
             idle_timeout: Some(Self::IDLE_TIMEOUT),
+            control_url: None,
+            events_url: None,
+            data_url: None,
+            data_format: DataFormat::default(),
         }
     }
 
@@ -88,6 +100,32 @@ impl SessionConfig {
         {
             Some((field, _)) => Err(ConfigError::new(field, "must be longer than nothing")),
             None => Ok(()),
+        }
+    }
+}
+
+/// How the items of the data channel are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataFormat {
+    /// Each line is a JSON array of items, as PyTrickle writes it.
+    #[default]
+    Array,
+    /// Each line is one item, for readers of JSON lines.
+    Lines,
+}
+
+impl FromStr for DataFormat {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "array" => Ok(Self::Array),
+            "lines" => Ok(Self::Lines),
+            other => Err(ConfigError::new(
+                "data_format",
+                format!("must be array or lines, got {other:?}"),
+            )),
         }
     }
 }

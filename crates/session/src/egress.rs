@@ -103,6 +103,7 @@ impl Egress<'_> {
             return Ok(());
         }
         stats.bytes_out.add(length);
+        self.shared.side.events.sent();
         sent(self.shared, chunk.video.as_ref());
         Ok(())
     }

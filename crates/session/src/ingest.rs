@@ -101,6 +101,7 @@ impl Ingest<'_> {
             };
             self.shared.stats.bytes_in.add(chunk.len() as u64);
             self.shared.lease.renew();
+            self.shared.side.events.received();
             self.demuxer.push(&chunk, Some(Instant::now()));
             self.hand_on()?;
         }

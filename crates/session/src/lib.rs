@@ -39,6 +39,7 @@ mod scale;
 mod selection;
 mod session;
 mod shared;
+mod side;
 mod standin;
 mod stats;
 mod status;
@@ -46,15 +47,16 @@ mod status;
 mod testing;
 mod thread;
 mod timeline;
+mod update;
 
-pub use config::{AudioMode, EncodeConfig, OnError, OnStall, SessionConfig};
+pub use config::{AudioMode, DataFormat, EncodeConfig, OnError, OnStall, SessionConfig};
 pub use error::{ConfigError, EndReason, StartError, UpdateError};
 pub use metrics::{LATENCY_BOUNDS, LatencyHistogram, LatencyTotals, QueueDepth};
 pub use params::WorkerParams;
 pub use prepare::Prepared;
 pub use session::Session;
 pub use status::{
-    AudioRoute, AudioStatus, CodecStatus, Dropped, Faults, Fps, FrameCounts, InputStatus,
-    LatencyStatus, OutputStatus, Percentiles, ProcessorStatus, SessionState, SessionStatus,
-    SessionSummary,
+    AudioRoute, AudioStatus, ChannelsStatus, CodecStatus, ControlStatus, Dropped, Faults, Fps,
+    FrameCounts, InputStatus, LatencyStatus, OutputStatus, Percentiles, ProcessorStatus,
+    PublishedStatus, SessionState, SessionStatus, SessionSummary,
 };

@@ -19,6 +19,7 @@ use crate::params::WorkerParams;
 use crate::process::{Policy, ProcessStage};
 use crate::session::{Parts, Session};
 use crate::shared::Shared;
+use crate::side::SideChannels;
 use crate::thread::StageThread;
 
 /// MIME type of the output channel.
@@ -105,7 +106,9 @@ pub struct Prepared {
     subscriber: Subscriber,
     publisher: Option<Publisher>,
     parts: Parts,
+    context: StreamContext,
     emitted: DataSink,
+    side: SideChannels,
 }
 
 /// What the processing thread starts with.
@@ -141,11 +144,12 @@ impl Prepared {
             None => None,
             Some(url) => Some(connect(client, url, false).await?),
         };
+        let side = SideChannels::open(&config, client)?;
         let (context, emitted) = StreamContext::new(config.id.clone());
         let shared = Arc::new(Shared::live(&config, context.overlay_slot()));
         let driver = Driver::new(Handle::current(), shared.cancel.clone());
         let start = ForProcessing {
-            context,
+            context: context.clone(),
             params: config.params.clone(),
             policy: Policy {
                 on_error: config.on_error,
@@ -167,7 +171,9 @@ impl Prepared {
             subscribe_url,
             subscriber,
             publisher,
+            context,
             emitted,
+            side,
         })
     }
 
@@ -194,15 +200,13 @@ impl Prepared {
             return Err(error);
         }
         let intake = Intake::new(Arc::clone(&self.shared), self.config.audio);
-        let publishing = self.parts.spawn_tasks(
-            self.subscriber,
-            self.publisher,
-            intake,
-            self.emitted,
-            &self.config,
-        );
+        let publishing =
+            self.parts
+                .spawn_tasks(self.subscriber, self.publisher, intake, &self.config);
+        self.parts.spawn_side(self.side, self.emitted, &publishing);
         Ok(Session::new(
             self.parts,
+            self.context,
             self.subscribe_url,
             self.config.publish_url,
             publishing,

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use tokio::sync::{Mutex, oneshot, watch};
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 use trickle_media::Backends;
-use trickle_processor::{DataSink, Emitted, Params, SharedModel};
+use trickle_processor::{DataSink, Params, SharedModel, StreamContext};
 use trickle_proto::{Client, Publisher, Subscriber};
 use url::Url;
 
@@ -21,10 +21,9 @@ use crate::decode::DecodeStage;
 use crate::encode::EncodeStage;
 use crate::error::{EndReason, StartError, UpdateError};
 use crate::intake::Intake;
-use crate::item::{Item, Update};
 use crate::metrics::{LatencyTotals, QueueDepth};
-use crate::queue::Push;
 use crate::shared::Shared;
+use crate::side::SideChannels;
 use crate::status::{SessionState, SessionStatus, SessionSummary};
 use crate::thread::{StageThread, panic_message};
 use crate::{egress, ingest};
@@ -34,8 +33,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// Longest wait for the processor then: a stop is to be answered within 200 ms, and what a model
 /// does cannot be bounded.
 const PROCESSOR_LIMIT: Duration = Duration::from_millis(100);
-/// Longest wait for the processor to take an update.
-const UPDATE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running session. It owns every thread and task that works for it.
 ///
@@ -47,8 +44,8 @@ pub struct Session {
     subscribe_url: Url,
     publish_url: Option<Url>,
     started: Instant,
-    /// One update at a time.
-    updates: Mutex<()>,
+    /// The processor's way to the side channels.
+    context: StreamContext,
     parts: Mutex<Parts>,
     /// Closed when the output has ended.
     publishing: watch::Receiver<()>,
@@ -87,6 +84,7 @@ impl Session {
 
     pub(crate) fn new(
         parts: Parts,
+        context: StreamContext,
         subscribe_url: Url,
         publish_url: Option<Url>,
         publishing: watch::Receiver<()>,
@@ -97,7 +95,7 @@ impl Session {
             subscribe_url,
             publish_url,
             started: Instant::now(),
-            updates: Mutex::new(()),
+            context,
             parts: Mutex::new(parts),
             publishing,
             draining: AtomicBool::new(false),
@@ -117,22 +115,7 @@ impl Session {
     /// to take them; [`UpdateError::Busy`] when the processor does not come to them within 10 s.
     /// In all cases the old ones hold.
     pub async fn update(&self, params: Params) -> Result<(), UpdateError> {
-        let _turn = self.updates.lock().await;
-        let (answer, answered) = oneshot::channel();
-        let update = Item::Update(Update { params, answer });
-        match self.shared.queues.process.push(update) {
-            Push::Done { .. } => {}
-            Push::Closed(_) => return Err(UpdateError::Ended),
-        }
-        match tokio::time::timeout(UPDATE_LIMIT, answered).await {
-            Ok(Ok(result)) => {
-                self.shared.lease.renew();
-                result.map_err(UpdateError::Rejected)
-            }
-            Ok(Err(_)) => Err(UpdateError::Ended),
-            // With nobody there to hear the answer, it is not taken later either.
-            Err(_) => Err(UpdateError::Busy),
-        }
+        self.shared.update(params).await
     }
 
     /// What it does at this moment. Cheap enough to be asked for at every request.
@@ -141,6 +124,7 @@ impl Session {
         let mut snapshot = self.shared.stats.snapshot(now);
         snapshot.facts.processor.draining = self.draining();
         snapshot.facts.processor.stalled = self.shared.standin.is_standing_in();
+        snapshot.facts.processor.refused = self.context.refused();
         let ended = self.publishing.has_changed().is_err();
         let reason = self.shared.reason();
         let (sent, came) = (snapshot.facts.output.bytes, snapshot.facts.input.bytes);
@@ -173,6 +157,7 @@ impl Session {
             audio: snapshot.facts.audio,
             processor: snapshot.facts.processor,
             faults: snapshot.faults,
+            channels: self.shared.side.status(),
         }
     }
 
@@ -292,7 +277,6 @@ impl Parts {
         subscriber: Subscriber,
         publisher: Option<Publisher>,
         intake: Intake,
-        emitted: DataSink,
         config: &SessionConfig,
     ) -> watch::Receiver<()> {
         let (gop, idle_timeout) = (config.encode.gop, config.idle_timeout);
@@ -311,11 +295,6 @@ impl Parts {
             shared.fail(EndReason::InputEnded);
             drop(done);
         });
-        let shared = Arc::clone(&self.shared);
-        self.spawn("emitted", async move {
-            let counting = count_emitted(&shared, emitted);
-            shared.cancel.run_until_cancelled(counting).await;
-        });
         if let Some(timeout) = idle_timeout {
             let shared = Arc::clone(&self.shared);
             self.spawn("lease", async move {
@@ -326,6 +305,18 @@ impl Parts {
             });
         }
         publishing
+    }
+
+    /// Starts the tasks of the side channels.
+    pub(crate) fn spawn_side(
+        &mut self,
+        side: SideChannels,
+        emitted: DataSink,
+        publishing: &watch::Receiver<()>,
+    ) {
+        for (name, task) in side.tasks(&self.shared, emitted, publishing.clone()) {
+            self.spawn(name, task);
+        }
     }
 
     /// Starts a task. A panic ends the session with its message.
@@ -377,16 +368,6 @@ impl Drop for Parts {
         }
         for thread in self.coders.iter_mut().chain([&mut self.processor]) {
             thread.join_until(deadline);
-        }
-    }
-}
-
-/// Counts what the processor emits beside its frames.
-async fn count_emitted(shared: &Shared, mut emitted: DataSink) {
-    while let Some(item) = emitted.next().await {
-        match item {
-            Emitted::Data(_) => shared.stats.data_items.add(1),
-            Emitted::Event(..) => shared.stats.events.add(1),
         }
     }
 }

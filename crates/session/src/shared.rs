@@ -13,6 +13,7 @@ use crate::item::Item;
 use crate::lease::Lease;
 use crate::metrics::QueueDepth;
 use crate::queue::{NEWEST_MARKS, Queue, Rule, Rules};
+use crate::side::Side;
 use crate::standin::Standin;
 use crate::stats::Stats;
 
@@ -92,6 +93,10 @@ pub(crate) struct Shared {
     pub(crate) input_over: CancellationToken,
     /// Clocks are read and latency is measured; offline they are not.
     pub(crate) live: bool,
+    /// Control, events and data.
+    pub(crate) side: Side,
+    /// Held by the one update that is on its way.
+    pub(crate) updates: tokio::sync::Mutex<()>,
     /// What viewers see while the processor is silent.
     pub(crate) standin: Standin,
     /// A clock that stands still unless a test moves it.
@@ -137,6 +142,8 @@ impl Shared {
             cancel: CancellationToken::new(),
             input_over: CancellationToken::new(),
             live,
+            side: Side::default(),
+            updates: tokio::sync::Mutex::default(),
             reason: Mutex::new(None),
             max_framerate: AtomicU64::new(0),
             force_keyframe: AtomicBool::new(false),

@@ -148,7 +148,7 @@ struct Latencies {
 }
 
 /// Counts and measurements, without what belongs to the session's handle.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) fps: Fps,
     pub(crate) frames: FrameCounts,

@@ -46,6 +46,8 @@ pub struct SessionStatus {
     pub processor: ProcessorStatus,
     /// What went wrong and was survived.
     pub faults: Faults,
+    /// Control, events and data.
+    pub channels: ChannelsStatus,
 }
 
 /// How far a session is.
@@ -285,6 +287,8 @@ pub struct ProcessorStatus {
     pub data_items: u64,
     /// Events it emitted.
     pub events: u64,
+    /// Items and events that it emitted and that were not taken.
+    pub refused: u64,
     /// It was told to stop and has not come back.
     pub draining: bool,
 }
@@ -306,6 +310,43 @@ pub struct Faults {
     pub encoder_restarts: u64,
     /// Segments of the output that could not be finished.
     pub output_segments_lost: u64,
+}
+
+/// The channels beside the media; `null` for those that the session was not given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ChannelsStatus {
+    /// Where updates come from.
+    pub control: Option<ControlStatus>,
+    /// Where events go to.
+    pub events: Option<PublishedStatus>,
+    /// Where the processor's data items go to.
+    pub data: Option<PublishedStatus>,
+}
+
+/// The control channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ControlStatus {
+    /// Its address.
+    pub url: String,
+    /// Updates that came, without keepalives.
+    pub received: u64,
+    /// Messages that changed nothing: not readable, too large, or rejected.
+    pub rejected: u64,
+    /// What was wrong last, with a message or with the channel.
+    pub last_error: Option<String>,
+}
+
+/// A channel of messages that is published to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PublishedStatus {
+    /// Its address.
+    pub url: String,
+    /// Messages that the relay has.
+    pub published: u64,
+    /// Messages for which there was no room, as the relay was away or slow.
+    pub dropped: u64,
+    /// The channel's last error.
+    pub last_error: Option<String>,
 }
 
 /// What is left to say of a session that has ended.

@@ -88,7 +88,7 @@ pub use self::{
     error::{BadUrl, ConfigError, PublishError, SubscribeError},
     http::{
         body::RelayBody,
-        client::{Client, ClientConfig},
+        client::{Client, ClientConfig, NoAnswer},
         publisher::{PublishOptions, Publisher, SegmentOver, SegmentWriter},
         relay::{Relay, RelayConfig, RelayResponse},
         subscriber::{SegmentReader, Subscriber},

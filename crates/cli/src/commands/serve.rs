@@ -7,9 +7,11 @@ use clap::{Args, ValueEnum};
 use trickle_gpu::NvidiaHardware;
 use trickle_processor::Registry;
 use trickle_server::{CorsOrigins, HealthStyle, StreamServer};
+use trickle_session::DataFormat;
 
 use crate::channel::ConnectFlags;
 use crate::error::CliError;
+use crate::registration::RegistrationFlags;
 use crate::settings::{BackendFlags, EncodeFlags, LiveFlags, ProcessorFlags, duration};
 use crate::tls::TlsFlags;
 use crate::ui::Ui;
@@ -41,6 +43,8 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     identity: IdentityFlags,
     #[command(flatten)]
+    registration: RegistrationFlags,
+    #[command(flatten)]
     connect: ConnectFlags,
     /// Stream routes want `Authorization: Bearer TOKEN`
     #[arg(
@@ -61,6 +65,15 @@ pub(crate) struct ServeArgs {
     cors_origin: Vec<String>,
     #[command(flatten)]
     tls: TlsFlags,
+    /// How the data channel's lines are written: array (a JSON array of items each, as PyTrickle
+    /// does) or lines (one item each)
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "TRICKLE_DATA_FORMAT",
+        default_value = "array"
+    )]
+    data_format: DataFormat,
     /// How /health answers: standard (200 or 503) or pytrickle (its word in `status`, always 200)
     #[arg(
         long,
@@ -113,6 +126,8 @@ const EXAMPLES: &str = "\
 Examples:
   trickle serve --processor grayscale
   trickle serve --addr 127.0.0.1:0 --bitrate 2M --gop 1s
+  trickle serve --orch-url https://orch:8935 --orch-secret SECRET \\
+    --capability-name depth --capability-url http://worker:8000
   trickle serve --backend cuda:1 --encode-backend cpu
   trickle serve --capacity 4 --auth-token secret --tls-certificate cert.pem --tls-key key.pem
 
@@ -136,6 +151,7 @@ pub(crate) async fn run(args: ServeArgs, registry: &Registry, ui: &Ui) -> Result
         .encode(args.encode.resolve()?)
         .audio(args.encode.audio)
         .on_error(args.encode.on_error)
+        .data_format(args.data_format)
         .load_wait(args.load_wait)
         .drain_timeout(args.drain_timeout)
         .health_style(match args.health_style {
@@ -160,7 +176,9 @@ pub(crate) async fn run(args: ServeArgs, registry: &Registry, ui: &Ui) -> Result
     if let Some(tls) = tls {
         builder = builder.tls(tls);
     }
-    let server = builder
+    let server = args
+        .registration
+        .add(builder)?
         .build()
         .map_err(|error| CliError::usage(error.to_string()))?;
     let stop = interrupt::token(ui);

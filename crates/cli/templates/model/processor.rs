@@ -70,7 +70,8 @@ impl FrameProcessor for Stream {
         self.frames += 1;
         if self.frames.is_multiple_of(100) {
             // Readers of the data channel get it; without one it goes nowhere.
-            self.context.emit_data(self.frames.into());
+            // Refused when more is emitted than can be published: no reason to stop.
+            let _ = self.context.emit_data(self.frames.into());
         }
         Ok(Some(frame))
     }

@@ -16,6 +16,7 @@ use crate::error::ApiError;
 use crate::metrics;
 use crate::metrics::http_requests::{HttpMetrics, count};
 use crate::openapi;
+use crate::registration::session_id;
 use crate::worker::Worker;
 
 pub(crate) mod hardware;
@@ -105,11 +106,13 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
     .into_response()
 }
 
-/// The session that a request's header names (`X-Stream-Id`), as the BYOC orchestrator sends it.
+/// The session that a request's header names: `X-Stream-Id` of the BYOC orchestrator, or
+/// `Livepeer-Session-Id` of the live runner's proxy.
 fn stream_id(headers: &http::HeaderMap) -> Option<&str> {
     headers
         .get("x-stream-id")
         .and_then(|value| value.to_str().ok())
         .map(str::trim)
         .filter(|id| !id.is_empty())
+        .or_else(|| session_id(headers))
 }

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::body;
 use crate::error::{ApiError, ErrorBody};
 use crate::model_gate::{ForSession, ModelState, NotReady};
+use crate::registration::Reserved;
 
 /// Largest body of a start, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -29,6 +30,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
     responses(
         (status = 200, description = "It runs", body = Success),
         (status = 400, description = "A field is wrong, and is named", body = ErrorBody),
+        (status = 502, description = "The orchestrator made no channels for it", body = ErrorBody),
         (status = 503, description = "No slot is free, or the model is not ready", body = ErrorBody),
     )
 )]
@@ -85,8 +87,12 @@ async fn begin(
     }
     let request_id = request.request_id.clone();
     let model = model(app).await?;
-    app.slots.start(request, &app.config, model).await?;
-    Ok(Json(Success::started(request_id)))
+    let reserved = Reserved::read(headers);
+    let channels = app
+        .slots
+        .start(request, reserved, &app.config, model)
+        .await?;
+    Ok(Json(Success::started(request_id, channels)))
 }
 
 /// The model, waiting for it where the session must.

@@ -14,6 +14,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::health::{Condition, Word};
 use crate::app::App;
+use crate::registration::RegistrationStatus;
 use crate::slots::Slot;
 
 /// The worker and its sessions. The keys up to `current_params` are PyTrickle's; where several
@@ -36,6 +37,9 @@ pub(crate) struct Status {
     backends: Vec<BackendDescription>,
     sessions: Vec<SlotStatus>,
     last_session: Option<SessionSummary>,
+    /// How the worker stands with the orchestrators it registers with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    registrations: Vec<RegistrationStatus>,
 }
 
 /// A slot that is taken.
@@ -131,15 +135,23 @@ pub(crate) async fn status(State(app): State<App>) -> Json<Status> {
         backends: app.slots.backends().describe(),
         sessions,
         last_session,
+        registrations: app.registrations.status(),
     })
 }
 
 /// PyTrickle's `current_params`: what the session was started with, and its parameters now.
 fn current_params(session: &SessionStatus) -> Map<String, Value> {
     let text = |value: &Option<String>| value.clone().map_or(Value::Null, Value::String);
+    let channels = &session.channels;
+    let control = channels.control.as_ref().map(|channel| channel.url.clone());
+    let events = channels.events.as_ref().map(|channel| channel.url.clone());
+    let data = channels.data.as_ref().map(|channel| channel.url.clone());
     Map::from_iter([
         ("subscribe_url".into(), text(&session.subscribe_url)),
         ("publish_url".into(), text(&session.publish_url)),
+        ("control_url".into(), text(&control)),
+        ("events_url".into(), text(&events)),
+        ("data_url".into(), text(&data)),
         (
             "gateway_request_id".into(),
             Value::String(session.gateway_request_id.clone()),

@@ -6,6 +6,7 @@ mod extend;
 mod loading;
 mod metrics;
 mod openapi;
+mod registration;
 mod routes;
 mod sessions;
 mod support;

@@ -158,6 +158,7 @@ pub(crate) fn by_picture(stream: &Bytes) -> Vec<Bytes> {
 /// A relay on loopback, and clients of it.
 pub(crate) struct Bench {
     pub(crate) client: Client,
+    pub(crate) relay: Relay,
     base: Url,
     shutdown: Option<oneshot::Sender<()>>,
     serving: JoinHandle<std::io::Result<()>>,
@@ -170,14 +171,16 @@ impl Bench {
         let base = format!("http://{}/", listener.local_addr().expect("an address"));
         let relay = relay(channels);
         let (shutdown, stop) = oneshot::channel::<()>();
+        let served = relay.clone();
         let serving = tokio::spawn(async move {
             let stopped = async {
                 let _ = stop.await;
             };
-            relay.serve(listener, stopped).await
+            served.serve(listener, stopped).await
         });
         Self {
             client: Client::new(ClientConfig::default()).expect("a client"),
+            relay,
             base: base.parse().expect("a URL"),
             shutdown: Some(shutdown),
             serving,
@@ -238,7 +241,11 @@ impl Reader {
 }
 
 fn relay(channels: bool) -> Relay {
-    let relay = Relay::new(RelayConfig::default());
+    // Tests of small messages read them all, however late.
+    let relay = Relay::new(RelayConfig {
+        ring: 64,
+        ..RelayConfig::default()
+    });
     if channels {
         for name in ["in", "out"] {
             relay

@@ -174,6 +174,15 @@ impl Client {
                 .headers_mut()
                 .insert(header::AUTHORIZATION, token.header().clone());
         }
+        self.exchange(request, fresh).await
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn exchange(
+        &self,
+        request: Request<ClientBody>,
+        fresh: bool,
+    ) -> Result<Response<Incoming>, NoAnswer> {
         let http = if fresh {
             &self.shared.fresh
         } else {
@@ -204,8 +213,9 @@ impl Client {
 }
 
 /// No answer came; the text says why.
-#[derive(Clone, Debug)]
-pub(crate) struct NoAnswer(pub(crate) String);
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoAnswer(pub String);
 
 /// An answer without the rest of its body.
 #[derive(Clone, Debug)]
@@ -283,6 +293,8 @@ pub(crate) fn post(
 #[derive(Debug)]
 pub(crate) enum ClientBody {
     Empty,
+    /// All of it, until it is taken.
+    Whole(Option<Bytes>),
     Upload(UploadBody),
 }
 
@@ -296,6 +308,10 @@ impl Body for ClientBody {
     ) -> std::task::Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         match self.get_mut() {
             Self::Empty => std::task::Poll::Ready(None),
+            Self::Whole(bytes) => {
+                let bytes = bytes.take().filter(|bytes| !bytes.is_empty());
+                std::task::Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+            }
             Self::Upload(body) => std::pin::Pin::new(body).poll_frame(cx),
         }
     }
@@ -303,6 +319,7 @@ impl Body for ClientBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
+            Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Self::Upload(body) => body.is_end_stream(),
         }
     }
@@ -310,6 +327,10 @@ impl Body for ClientBody {
     fn size_hint(&self) -> http_body::SizeHint {
         match self {
             Self::Empty => http_body::SizeHint::with_exact(0),
+            Self::Whole(bytes) => {
+                let length = bytes.as_ref().map_or(0, Bytes::len);
+                http_body::SizeHint::with_exact(length as u64)
+            }
             Self::Upload(_) => http_body::SizeHint::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod answer;
 pub(crate) mod body;
+mod call;
 pub(crate) mod client;
 mod interim;
 pub(crate) mod publisher;

@@ -156,9 +156,7 @@ impl Publisher {
                     self.state.give_back(ahead.seq);
                 }
                 // The reset that follows would cut short what the relay is still receiving.
-                while let Some(at) = self.posts.iter().position(|post| post.upload.is_ended()) {
-                    self.settle(at).await?;
-                }
+                self.settled().await?;
                 self.resync().await?;
             }
             let ahead = match self.ahead.take() {
@@ -181,6 +179,18 @@ impl Publisher {
             self.posts.push_back(ahead);
             return Ok(writer);
         }
+    }
+
+    /// Waits for the answers to all segments that were ended. For channels of small messages,
+    /// whose segments are so short that the relay might receive one before the one ahead of it.
+    ///
+    /// # Errors
+    /// [`PublishError::SegmentLost`] for the first segment that did not arrive.
+    pub async fn settled(&mut self) -> Result<(), PublishError> {
+        while let Some(at) = self.posts.iter().position(|post| post.upload.is_ended()) {
+            self.settle(at).await?;
+        }
+        Ok(())
     }
 
     /// Ends the channel, after the answers to all ended segments have come.
