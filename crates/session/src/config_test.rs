@@ -26,6 +26,6 @@ fn names_are_those_of_the_command_line() {
     let error = "mp3".parse::<AudioMode>().unwrap_err();
     assert_eq!(
         error.to_string(),
-        r#"audio: must be opus, copy or none, got "mp3""#
+        r#"audio: must be opus, aac, copy or none, got "mp3""#
     );
 }

@@ -86,7 +86,9 @@ impl Orchestrator {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, asked).await.expect(what)
+        tokio::time::timeout(PATIENCE, asked)
+            .await
+            .unwrap_or_else(|_| panic!("nobody asked for {what}"))
     }
 
     async fn o2r(&self) -> Publisher {
@@ -249,7 +251,7 @@ impl Worker {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, idle).await.expect("idle");
+        tokio::time::timeout(PATIENCE, idle).await.unwrap();
     }
 
     async fn shut_down(self) {

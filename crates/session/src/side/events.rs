@@ -158,7 +158,7 @@ async fn publish(
                 for error in watch.look(&snapshot, now()) {
                     lane.send(error.message(now())).await?;
                 }
-                if count % HEARTBEAT_LOOKS == 0 {
+                if count.is_multiple_of(HEARTBEAT_LOOKS) {
                     lane.send(watch.pulse(&snapshot).message(now(), urls)).await?;
                     let condition = watch.condition(&snapshot, now(), || shared.params());
                     lane.send(condition.message(now())).await?;
