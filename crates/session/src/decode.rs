@@ -19,7 +19,7 @@ use crate::pacing::Pacer;
 use crate::queue::Push;
 use crate::shared::Shared;
 use crate::standin;
-use crate::stats::Facts;
+use crate::stats::{Facts, Stats};
 use crate::status::AudioRoute;
 
 /// Times that a decoder may break without a frame between them before the session gives up.
@@ -41,6 +41,8 @@ pub(crate) struct DecodeStage {
     breaks: u32,
     pacer: Pacer,
     last_pts: Option<Timestamp>,
+    /// The picture before was lost here, and counted so.
+    lost_last: bool,
 }
 
 struct OpenVideo {
@@ -72,6 +74,7 @@ impl DecodeStage {
             breaks: 0,
             pacer: Pacer::new(),
             last_pts: None,
+            lost_last: false,
         }
     }
 
@@ -115,7 +118,19 @@ impl DecodeStage {
         self.send(Item::Streams(streams))
     }
 
-    fn picture(&mut self, Coded { unit, stream }: Coded) -> Result<(), Over> {
+    fn picture(&mut self, coded: Coded) -> Result<(), Over> {
+        let lost = |stats: &Stats| stats.dropped.damaged.get() + stats.dropped.no_keyframe.get();
+        if coded.unit.flags.replaces_previous && self.lost_last {
+            // What was lost comes again: as many come in as go out or are lost.
+            self.shared.stats.video_in.add(1);
+        }
+        let before = lost(&self.shared.stats);
+        let result = self.decode_picture(coded);
+        self.lost_last = lost(&self.shared.stats) != before;
+        result
+    }
+
+    fn decode_picture(&mut self, Coded { unit, stream }: Coded) -> Result<(), Over> {
         // Only of H.264 are keyframes known; other codecs are asked for at once.
         if unit.keyframe || unit.codec != Codec::H264 {
             match picture_params(&unit, &stream) {

@@ -115,9 +115,12 @@ impl Intake {
         let stats = &self.shared.stats;
         let (video, stream) = match (of(&self.streams.video), of(&self.streams.audio)) {
             (Some(stream), _) => {
-                stats.video_in.add(1);
-                if let Some(now) = unit.received {
-                    stats.video_in_rate.tick(now);
+                // The same picture again, whole this time, is none more.
+                if !unit.flags.replaces_previous {
+                    stats.video_in.add(1);
+                    if let Some(now) = unit.received {
+                        stats.video_in_rate.tick(now);
+                    }
                 }
                 (true, stream)
             }

@@ -120,4 +120,10 @@ impl Queued for Item {
     fn replaces_last(&self) -> bool {
         matches!(self, Self::Picture(coded) if coded.unit.flags.replaces_previous)
     }
+
+    fn has_replaced(&mut self) {
+        if let Self::Picture(coded) = self {
+            coded.unit.flags.replaces_previous = false;
+        }
+    }
 }

@@ -41,6 +41,9 @@ pub(crate) trait Queued {
     fn replaces_last(&self) -> bool {
         false
     }
+
+    /// It has taken that place: for whoever comes next, there was nothing before it.
+    fn has_replaced(&mut self) {}
 }
 
 /// How much a lane holds and what happens beyond.
@@ -225,10 +228,11 @@ impl<T: Queued> Queue<T> {
 
     /// Adds an item by the rule of its lane. Blocks only where the rule says that producers wait,
     /// so tasks may push to every other lane.
-    pub(crate) fn push(&self, item: T) -> Push<T> {
+    pub(crate) fn push(&self, mut item: T) -> Push<T> {
         let lane = item.lane() as usize;
         let mut state = self.lock();
         if item.replaces_last() && state.lanes[lane].items.pop_back().is_some() {
+            item.has_replaced();
             self.space.notify_one();
         }
         while state.lanes[lane].rule.when_full == WhenFull::Wait

@@ -24,6 +24,9 @@ impl Queued for Unit {
     fn replaces_last(&self) -> bool {
         self.replaces
     }
+    fn has_replaced(&mut self) {
+        self.replaces = false;
+    }
 }
 
 fn unit(lane: Lane, at_ms: i64) -> Unit {
@@ -155,7 +158,19 @@ fn a_unit_that_replaces_takes_the_place_of_the_one_before() {
         replaces: true,
         ..picture(41)
     });
-    assert_eq!(times(&queue), [0, 41]);
+    assert_eq!(queue.pop().map(|unit| unit.at_ms), Some(0));
+    let replaced = queue.pop().unwrap();
+    assert_eq!((replaced.at_ms, replaced.replaces), (41, false));
+}
+
+#[test]
+fn a_unit_whose_predecessor_has_gone_on_still_says_what_it_replaces() {
+    let queue = queue(Rule::skip(9, Duration::from_secs(1)), Rule::wait(9));
+    queue.push(Unit {
+        replaces: true,
+        ..picture(41)
+    });
+    assert!(queue.pop().unwrap().replaces);
 }
 
 #[test]

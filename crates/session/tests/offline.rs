@@ -187,16 +187,16 @@ fn sound_becomes_aac_where_that_is_asked_for() {
 
 #[test]
 fn damage_is_counted_and_the_rest_goes_through() {
-    for (clip, shows) in [
-        ("damaged_bitflips.ts", true),
-        // Every keyframe of it lacks packets: only its sound is left.
-        ("damaged_lost_packets.ts", false),
-        ("damaged_garbage_inside.ts", true),
+    for clip in [
+        "damaged_bitflips.ts",
+        // Every keyframe of it lacks packets: one of them is made do with.
+        "damaged_lost_packets.ts",
+        "damaged_garbage_inside.ts",
     ] {
         let (output, summary) = run(clip);
         let after = read(&output);
         assert_eq!(after.faults, Vec::<String>::new(), "{clip}");
-        assert_eq!(!after.video.is_empty(), shows, "{clip}");
+        assert!(!after.video.is_empty(), "{clip}");
         assert!(!after.audio.is_empty(), "{clip}");
         assert_eq!(after.video.len() as u64, summary.frames.out, "{clip}");
         assert!(

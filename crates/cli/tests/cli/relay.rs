@@ -70,7 +70,7 @@ fn a_relay_is_measured() {
         "--chunk-bytes",
         "4096",
         "--seconds",
-        "100ms",
+        "500ms",
         "--json",
     ]);
     let report: Value = serde_json::from_str(&json).unwrap();

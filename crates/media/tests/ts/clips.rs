@@ -37,19 +37,28 @@ fn check(clip: &str) -> Demuxed {
 fn check_params(params: &StreamParams, expected: &StreamFigures, clip: &str) {
     match params {
         StreamParams::Video(video) => {
-            assert_eq!(Some(i32::from(video.level)), expected.level, "{clip}");
+            // H.265 counts thirty a level where H.264 counts ten, and FFmpeg tells either as it is.
+            let unit = if video.codec == Codec::Hevc { 3 } else { 1 };
+            assert_eq!(
+                Some(unit * i32::from(video.level)),
+                expected.level,
+                "{clip}"
+            );
             let rate = video
                 .frame_rate
                 .map(|rate| format!("{}/{}", rate.num, rate.den));
-            // Of variable rates FFmpeg gives a guess instead of what the stream states.
-            if clip != "vfr_240p.ts" {
-                assert_eq!(rate, expected.frame_rate, "{clip}");
+            // Of H.265 neither is read here; of variable rates FFmpeg gives a guess instead of what
+            // the stream states.
+            if video.codec != Codec::Hevc {
+                assert_eq!(video.reorder, expected.reorder, "{clip}");
+                if clip != "vfr_240p.ts" {
+                    assert_eq!(rate, expected.frame_rate, "{clip}");
+                }
             }
             if clip != "reschange_360p_to_240p.ts" {
                 assert_eq!(Some(video.width), expected.width, "{clip}");
                 assert_eq!(Some(video.height), expected.height, "{clip}");
             }
-            assert_eq!(video.reorder, expected.reorder, "{clip}");
         }
         StreamParams::Audio(audio) => {
             assert_eq!(Some(audio.sample_rate), expected.sample_rate, "{clip}");

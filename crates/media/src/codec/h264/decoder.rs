@@ -10,6 +10,8 @@ use crate::access_unit::{AccessUnit, Codec};
 use crate::coder::Decoder;
 use crate::error::{CodecError, Unsupported};
 use crate::frame::{FramePool, Image, PlanarImage, VideoFrame};
+use crate::h264::NalKind;
+use crate::h264::annexb::nal_units;
 use crate::stream::{ColorDescription, VideoParams};
 use crate::time::Timestamp;
 
@@ -29,7 +31,8 @@ const INTACT_WAIT: Duration = Duration::from_secs(2);
 /// until the next keyframe. A damaged picture that no other refers to is lost alone.
 ///
 /// When no intact keyframe has come for 2 s, a damaged one is made do with where the library can:
-/// what is missing of it, and of the pictures after it, is concealed until an intact one comes.
+/// what is missing of it, and of the pictures after it, is concealed until an intact IDR picture
+/// comes. So it is from the start on in a stream that is joined where it has no IDR picture.
 pub(in crate::codec) struct H264Decoder<E> {
     engine: E,
     pool: FramePool,
@@ -163,14 +166,17 @@ impl<E: Engine> H264Decoder<E> {
         Ok(well)
     }
 
-    /// Whether a damaged keyframe is to be made do with.
+    /// Whether a keyframe that the engine refuses is to be made do with: one of an open group of
+    /// pictures, which some libraries do not begin with, or one that is damaged, when there has
+    /// been no other for long.
     fn must_conceal(&mut self, unit: &AccessUnit) -> bool {
         let waited = self.broken_since.and_then(|since| unit.dts.since(since));
         if waited.is_none() {
             // The clock has jumped back.
             self.broken_since = Some(unit.dts);
         }
-        unit.keyframe && waited.is_some_and(|waited| waited >= INTACT_WAIT)
+        let open = self.waiting && !unit.flags.damaged && !holds_idr(unit);
+        unit.keyframe && (open || waited.is_some_and(|waited| waited >= INTACT_WAIT))
     }
 
     /// Decodes a damaged keyframe, what is missing filled; `why` is what is wrong with it.
@@ -290,7 +296,7 @@ impl<E: Engine> Decoder for H264Decoder<E> {
             let why = "it refers to pictures of before the one that decoding began with";
             return Err(self.error(Failure::Damaged(why.into()), unit));
         }
-        if self.concealing && unit.keyframe {
+        if self.concealing && holds_idr(unit) {
             self.start_over()
                 .map_err(|failure| self.error(failure, unit))?;
         }
@@ -304,7 +310,7 @@ impl<E: Engine> Decoder for H264Decoder<E> {
                 self.waiting = false;
                 if self.unit.is_idr() {
                     self.began = None;
-                } else if !was_well {
+                } else if !was_well && unit.keyframe {
                     self.began = Some(unit.pts);
                 }
                 self.remember(unit);
@@ -345,6 +351,11 @@ impl<E: Engine> Decoder for H264Decoder<E> {
                 detail,
             })
     }
+}
+
+/// Whether decoding can begin with `unit` and forget all before it.
+fn holds_idr(unit: &AccessUnit) -> bool {
+    unit.keyframe && nal_units(&unit.data).any(|nal| nal.kind() == NalKind::IDR)
 }
 
 /// How many pictures the stream reorders by at most, where that is known.
