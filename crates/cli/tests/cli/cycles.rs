@@ -10,7 +10,7 @@ use crate::support::{Background, clip, http};
 /// Sessions, unless the environment asks for more: `just soak` does.
 const CYCLES: usize = 8;
 /// Sessions before the first look: by then pools and caches are filled.
-const WARM_UP: usize = 4;
+const WARM_UP: usize = 24;
 /// Longest wait for what happens by itself.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// In which a stop is answered, nearly always; checked where there are enough to say so.
