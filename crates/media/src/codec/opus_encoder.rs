@@ -43,7 +43,8 @@ impl OpusEncoderSettings {
 /// all of it. Packets carry times in [`TimeBase::OPUS`](crate::TimeBase::OPUS) that advance by exactly 960 while the
 /// input is continuous. The encoder's look-ahead (6.5 ms) is taken out of them: what a decoder
 /// gives for a packet belongs to the packet's time, so sound stays with the picture without
-/// pre-skip being signalled. Units are of [`TrackId`] 0; the muxer gives them their own.
+/// pre-skip being signalled. Units are of [`TrackId`](crate::access_unit::TrackId) 0; the muxer
+/// gives them their own.
 pub struct OpusEncoder {
     inner: SoundEncoder<Coder>,
 }
