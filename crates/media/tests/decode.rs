@@ -11,6 +11,7 @@ use trickle_media::codec::CpuBackend;
 use trickle_media::coder::VideoDecoder;
 use trickle_media::error::CodecError;
 use trickle_media::frame::{FramePool, Image};
+use trickle_media::h264::annexb::has_idr;
 use trickle_media::stream::StreamParams;
 use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
 use trickle_media::{AccessUnit, Backend, MediaKind, Unsupported, VideoFrame, VideoParams};
@@ -254,13 +255,9 @@ fn open_groups_of_pictures_can_be_joined() {
     let clip = Clip::read("h264_open_gop.ts");
     let whole = clip.decode();
     let points = keyframes(&clip.units);
-    let idr = |unit: &AccessUnit| {
-        trickle_media::h264::annexb::nal_units(&unit.data)
-            .any(|nal| nal.kind() == trickle_media::h264::NalKind::IDR)
-    };
     let join = points
         .into_iter()
-        .find(|&at| !idr(&clip.units[at]))
+        .find(|&at| !has_idr(&clip.units[at].data))
         .unwrap();
     let decoded = decode(&mut clip.open().unwrap(), &clip.units[join..]);
     let from = clip.units[join].pts.ticks;

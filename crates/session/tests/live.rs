@@ -417,7 +417,7 @@ async fn a_start_that_cannot_be_says_what_is_wrong() {
 /// AAC in, Opus out; damage and all, the session lives to the end of its input.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_is_survived_and_counted() {
-    // Of the first, every keyframe lacks packets, so that no picture of it can be shown.
+    // Of the first, every keyframe lacks packets.
     for clip in ["damaged_lost_packets.ts", "damaged_bitflips.ts"] {
         let bench = Bench::new(true).await;
         let session = bench.start(bench.config(clip), &model("passthrough")).await;

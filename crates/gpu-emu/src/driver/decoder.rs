@@ -107,7 +107,7 @@ impl Decoder {
             data: Bytes::copy_from_slice(unit),
             pts: time,
             dts: time,
-            keyframe: annexb::nal_units(unit).any(|nal| nal.kind() == NalKind::IDR),
+            keyframe: annexb::has_idr(unit),
             flags: access_unit::UnitFlags::default(),
             received: None,
         });

@@ -413,25 +413,30 @@ fn kernels_that_fail_cost_the_device_and_not_the_session() {
     });
 }
 
+/// Why `backends` do not decode the clip.
+fn refusal(backends: &Backends, clip: &str) -> String {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let result = offline::process(
+        &OfflineConfig::default(),
+        &erase(Passthrough),
+        backends,
+        runtime.handle(),
+        reader(clip_bytes(clip)),
+        std::io::sink(),
+        |_| {},
+    );
+    match result {
+        Err(OfflineError::Ended(EndReason::VideoRefused(reason))) => reason,
+        result => panic!("{result:?}"),
+    }
+}
+
 #[test]
 fn a_stream_that_nobody_can_decode_says_what_every_backend_said() {
     MACHINE.run(|| {
         let backends = trickle_gpu::backends(Choice::Cuda(Some(0)), Choice::Auto).unwrap();
-        let runtime = tokio::runtime::Runtime::new().unwrap();
         // The CPU decodes 10 bits of H.264, and nothing of H.265.
-        let source = reader(clip_bytes("hevc_main10.ts"));
-        let result = offline::process(
-            &OfflineConfig::default(),
-            &erase(Passthrough),
-            &backends,
-            runtime.handle(),
-            source,
-            std::io::sink(),
-            |_| {},
-        );
-        let Err(OfflineError::Ended(EndReason::VideoRefused(reason))) = result else {
-            panic!("{result:?}");
-        };
+        let reason = refusal(&backends, "hevc_main10.ts");
         assert!(
             reason.contains("cuda:0: hevc is not supported: 10 bits per sample"),
             "{reason}"
@@ -444,20 +449,7 @@ fn a_stream_that_nobody_can_decode_says_what_every_backend_said() {
 fn hevc_is_offered_to_the_device_which_the_cpu_could_not_decode() {
     MACHINE.run(|| {
         let backends = trickle_gpu::backends(Choice::Auto, Choice::Auto).unwrap();
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let source = reader(clip_bytes("hevc_240p25.ts"));
-        let result = offline::process(
-            &OfflineConfig::default(),
-            &erase(Passthrough),
-            &backends,
-            runtime.handle(),
-            source,
-            std::io::sink(),
-            |_| {},
-        );
-        let Err(OfflineError::Ended(EndReason::VideoRefused(reason))) = result else {
-            panic!("{result:?}");
-        };
+        let reason = refusal(&backends, "hevc_240p25.ts");
         // The emulator parses no HEVC: that it was asked to is what is seen here.
         assert!(
             reason.contains("cuda:0: hevc is not supported: cuvidCreateVideoParser"),

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::NalUnit;
+use super::{NalKind, NalUnit};
 
 /// Start code with the zero byte that goes before the first NAL unit of an access unit and
 /// before parameter sets (B.1.2).
@@ -23,6 +23,11 @@ static PREFIX: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(&[0, 0, 
 /// ```
 pub fn nal_units(stream: &[u8]) -> NalUnits<'_> {
     nal_units_from(stream, 0)
+}
+
+/// Whether the access unit holds an IDR picture: decoding can begin there and forget all before it.
+pub fn has_idr(unit: &[u8]) -> bool {
+    nal_units(unit).any(|nal| nal.kind() == NalKind::IDR)
 }
 
 /// The NAL units whose start codes stand at or after `from`; offsets count from the stream's

@@ -161,14 +161,7 @@ impl Writer {
 
     /// A new version of the PMT alone.
     pub(crate) fn map(&mut self, streams: &[(Pid, StreamType)]) {
-        let streams: Vec<PmtStream> = streams
-            .iter()
-            .map(|&(pid, stream_type)| PmtStream {
-                stream_type,
-                pid,
-                descriptors: Vec::new(),
-            })
-            .collect();
+        let streams = pmt_streams(streams);
         self.version += 1;
         self.section(PMT, &write_pmt(self.version, VIDEO, &streams));
     }
@@ -215,4 +208,16 @@ impl Writer {
 /// A stream with one H.264 stream.
 pub(crate) fn video_writer() -> Writer {
     Writer::new(&[(VIDEO, StreamType::H264)])
+}
+
+/// Streams of a PMT, without descriptors.
+pub(crate) fn pmt_streams(streams: &[(Pid, StreamType)]) -> Vec<PmtStream> {
+    streams
+        .iter()
+        .map(|&(pid, stream_type)| PmtStream {
+            stream_type,
+            pid,
+            descriptors: Vec::new(),
+        })
+        .collect()
 }

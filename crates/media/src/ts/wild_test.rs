@@ -3,10 +3,10 @@
 
 use super::super::crc::crc32;
 use super::super::packet::MAX_PAYLOAD;
-use super::super::psi::{PmtStream, write_pmt};
+use super::super::psi::write_pmt;
 use super::super::testing::{
-    AUDIO, Found, PMT, VIDEO, Writer, assert_same, demux, mux_each, picture, sound, take, video,
-    video_of, video_writer,
+    AUDIO, Found, PMT, VIDEO, Writer, assert_same, demux, mux_each, picture, pmt_streams, sound,
+    take, video, video_of, video_writer,
 };
 use super::*;
 use crate::h264::fixtures::{AUD, Slice, annexb};
@@ -33,14 +33,7 @@ fn pat(programs: &[(u16, Pid)]) -> Vec<u8> {
 
 /// A PMT of another program than the one that `write_pmt` writes.
 fn pmt_of(program: u16, streams: &[(Pid, StreamType)]) -> Vec<u8> {
-    let streams: Vec<PmtStream> = streams
-        .iter()
-        .map(|&(pid, stream_type)| PmtStream {
-            stream_type,
-            pid,
-            descriptors: Vec::new(),
-        })
-        .collect();
+    let streams = pmt_streams(streams);
     let mut section = write_pmt(1, VIDEO, &streams);
     section.truncate(section.len() - 4);
     section[3..5].copy_from_slice(&program.to_be_bytes());

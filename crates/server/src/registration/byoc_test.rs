@@ -5,19 +5,8 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::super::testing::{FakeSessions, Fault, Orchestrator, SECRET};
+use super::super::testing::{FakeSessions, Fault, Orchestrator, SECRET, about, seconds};
 use super::*;
-
-fn about(token: Option<&str>) -> About {
-    About {
-        url: "http://localhost:8000".parse().unwrap(),
-        name: "custom-processor".into(),
-        version: "1.0".into(),
-        capacity: 2,
-        token: token.map(str::to_owned),
-        gpu: None,
-    }
-}
 
 fn config(secret: &str) -> ByocConfig {
     ByocConfig::new("http://orch:8935/".parse().unwrap(), secret).unwrap()
@@ -35,7 +24,7 @@ struct Site {
 impl Site {
     fn new(config: &ByocConfig, orchestrator: Orchestrator) -> Self {
         let report = Report::new("byoc", &config.orchestrator);
-        let registration = Registration::new(config, &about(None), report.clone());
+        let registration = Registration::new(config, &about(), report.clone());
         let (sessions, refused) = (FakeSessions::default(), Arc::new(Notify::new()));
         let stop = CancellationToken::new();
         let task = {
@@ -66,10 +55,6 @@ impl Site {
         self.task.await.unwrap();
         self.orchestrator
     }
-}
-
-async fn seconds(count: u64) {
-    sleep(Duration::from_secs(count)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +88,11 @@ fn what_is_set_is_told() {
     (config.price_per_unit, config.price_scaling) = (7, 1000);
     config.currency = Some("USD".into());
     let report = Report::new("byoc", &config.orchestrator);
-    let registration = Registration::new(&config, &about(Some("t0ken")), report);
+    let about = About {
+        token: Some("t0ken".into()),
+        ..about()
+    };
+    let registration = Registration::new(&config, &about, report);
     let body: Value = serde_json::from_slice(&registration.body).unwrap();
     assert_eq!(
         body,

@@ -5,26 +5,11 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::super::testing::{FakeSessions, Fault, Orchestrator, SECRET};
+use super::super::testing::{FakeSessions, Fault, Orchestrator, SECRET, about, seconds};
 use super::*;
 
 fn config(secret: &str) -> LiveRunnerConfig {
     LiveRunnerConfig::new("http://orch:8935".parse().unwrap(), secret).unwrap()
-}
-
-fn about() -> About {
-    About {
-        url: "http://localhost:8000".parse().unwrap(),
-        name: "custom-processor".into(),
-        version: "1.0".into(),
-        capacity: 2,
-        token: None,
-        gpu: Some(Gpu {
-            id: "GPU-1".into(),
-            name: "NVIDIA L4".into(),
-            vram_mb: 23034,
-        }),
-    }
 }
 
 struct Site {
@@ -40,7 +25,15 @@ struct Site {
 impl Site {
     fn new(config: &LiveRunnerConfig, orchestrator: Orchestrator) -> Self {
         let report = Report::new("live_runner", &config.orchestrator);
-        let runner = Runner::new(config, &about(), report.clone());
+        let about = About {
+            gpu: Some(Gpu {
+                id: "GPU-1".into(),
+                name: "NVIDIA L4".into(),
+                vram_mb: 23034,
+            }),
+            ..about()
+        };
+        let runner = Runner::new(config, &about, report.clone());
         let sessions = FakeSessions::default();
         let channels = Arc::<Mutex<Vec<String>>>::default();
         let stop = CancellationToken::new();
@@ -73,10 +66,6 @@ impl Site {
         self.task.await.unwrap();
         self.orchestrator
     }
-}
-
-async fn seconds(count: u64) {
-    sleep(Duration::from_secs(count)).await;
 }
 
 #[tokio::test(start_paused = true)]

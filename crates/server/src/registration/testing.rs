@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use trickle_proto::NoAnswer;
 
-use super::{Caller, Sessions};
+use super::{About, Caller, Sessions};
 
 /// The secret that it wants.
 pub(crate) const SECRET: &str = "orch-secret";
@@ -26,6 +26,23 @@ pub(crate) enum Fault {
     Status(u16),
     /// It answers after this time, as a client that waits for 10 s sees it.
     Slow(Duration),
+}
+
+/// A worker without a token or a GPU.
+pub(crate) fn about() -> About {
+    About {
+        url: "http://localhost:8000".parse().unwrap(),
+        name: "custom-processor".into(),
+        version: "1.0".into(),
+        capacity: 2,
+        token: None,
+        gpu: None,
+    }
+}
+
+/// Lets virtual time pass.
+pub(crate) async fn seconds(count: u64) {
+    sleep(Duration::from_secs(count)).await;
 }
 
 /// Clones are the same orchestrator.

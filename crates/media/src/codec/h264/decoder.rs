@@ -10,8 +10,7 @@ use crate::access_unit::{AccessUnit, Codec};
 use crate::coder::Decoder;
 use crate::error::{CodecError, Unsupported};
 use crate::frame::{FramePool, Image, PlanarImage, VideoFrame};
-use crate::h264::NalKind;
-use crate::h264::annexb::nal_units;
+use crate::h264::annexb::has_idr;
 use crate::stream::{ColorDescription, VideoParams};
 use crate::time::Timestamp;
 
@@ -152,7 +151,7 @@ impl<E: Engine> H264Decoder<E> {
 
     /// Brings the decoder back to where it was before the unit that broke it: decodes again from
     /// the keyframe on. True on success.
-    fn rewind(&mut self) -> Result<bool, Failure> {
+    fn rewind(&mut self) -> Result<bool, String> {
         let units = std::mem::take(&mut self.replay);
         let mut well = !units.is_empty();
         for unit in &units {
@@ -175,8 +174,8 @@ impl<E: Engine> H264Decoder<E> {
             // The clock has jumped back.
             self.broken_since = Some(unit.dts);
         }
-        let open = self.waiting && !unit.flags.damaged && !holds_idr(unit);
-        unit.keyframe && (open || waited.is_some_and(|waited| waited >= INTACT_WAIT))
+        let open = || self.waiting && !unit.flags.damaged && !has_idr(&unit.data);
+        unit.keyframe && (waited.is_some_and(|waited| waited >= INTACT_WAIT) || open())
     }
 
     /// Decodes a damaged keyframe, what is missing filled; `why` is what is wrong with it.
@@ -189,16 +188,19 @@ impl<E: Engine> H264Decoder<E> {
         self.concealing = true;
         let image = self.decode(unit);
         if !matches!(image, Ok(Some(_))) {
-            self.start_over()?;
+            self.start_over().map_err(Failure::Broken)?;
         }
         image
     }
 
     /// Forgets everything but parameter sets, and waits for a keyframe.
-    fn start_over(&mut self) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// What the library said.
+    fn start_over(&mut self) -> Result<(), String> {
         self.waiting = true;
         self.concealing = false;
-        self.engine = E::start().map_err(Failure::Broken)?;
+        self.engine = E::start()?;
         Ok(())
     }
 
@@ -247,10 +249,7 @@ impl<E: Engine> H264Decoder<E> {
                 detail,
             },
             Failure::Unsupported(unsupported) => CodecError::Unsupported(unsupported),
-            Failure::Broken(failed) => CodecError::Broken {
-                backend: E::NAME,
-                detail: failed,
-            },
+            Failure::Broken(detail) => broken::<E>(detail),
         }
     }
 }
@@ -276,7 +275,7 @@ impl<E: Engine> Decoder for H264Decoder<E> {
                     return Ok(());
                 }
                 Last::Broke if !unit.keyframe => {
-                    self.rewind().map_err(|failure| self.error(failure, unit))?;
+                    self.rewind().map_err(broken::<E>)?;
                 }
                 Last::Broke | Last::Nothing => {}
             }
@@ -296,9 +295,8 @@ impl<E: Engine> Decoder for H264Decoder<E> {
             let why = "it refers to pictures of before the one that decoding began with";
             return Err(self.error(Failure::Damaged(why.into()), unit));
         }
-        if self.concealing && holds_idr(unit) {
-            self.start_over()
-                .map_err(|failure| self.error(failure, unit))?;
+        if self.concealing && unit.keyframe && has_idr(&unit.data) {
+            self.start_over().map_err(broken::<E>)?;
         }
         let was_well = !self.waiting && !self.concealing;
         let decoded = match self.decode(unit) {
@@ -326,8 +324,7 @@ impl<E: Engine> Decoder for H264Decoder<E> {
                     self.concealing || unit.flags.damaged && !self.unit.is_reference() && was_well;
                 if !alone {
                     self.last = if was_well { Last::Broke } else { Last::Nothing };
-                    self.start_over()
-                        .map_err(|failure| self.error(failure, unit))?;
+                    self.start_over().map_err(broken::<E>)?;
                 }
                 Err(self.error(failure, unit))
             }
@@ -343,19 +340,15 @@ impl<E: Engine> Decoder for H264Decoder<E> {
         self.last = Last::Nothing;
         self.replay = Vec::new();
         self.broken_since = None;
-        self.concealing = false;
-        E::start()
-            .map(|engine| (self.engine, self.waiting) = (engine, true))
-            .map_err(|detail| CodecError::Broken {
-                backend: E::NAME,
-                detail,
-            })
+        self.start_over().map_err(broken::<E>)
     }
 }
 
-/// Whether decoding can begin with `unit` and forget all before it.
-fn holds_idr(unit: &AccessUnit) -> bool {
-    unit.keyframe && nal_units(&unit.data).any(|nal| nal.kind() == NalKind::IDR)
+fn broken<E: Engine>(detail: String) -> CodecError {
+    CodecError::Broken {
+        backend: E::NAME,
+        detail,
+    }
 }
 
 /// How many pictures the stream reorders by at most, where that is known.
