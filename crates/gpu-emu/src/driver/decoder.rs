@@ -7,7 +7,7 @@ use trickle_media::backend::Backend;
 use trickle_media::codec::CpuBackend;
 use trickle_media::coder::VideoDecoder;
 use trickle_media::frame::{FramePool, Image, PlanarImage};
-use trickle_media::h264::{NalKind, annexb};
+use trickle_media::h264::annexb;
 use trickle_media::stream::VideoParams;
 use trickle_media::{AccessUnit, Codec, ColorDescription, Timestamp, VideoFrame, access_unit};
 
