@@ -83,10 +83,10 @@ fn checks() -> Vec<Check> {
     checks
 }
 
-/// Folder of the headers in the package of the bindings.
-fn headers() -> PathBuf {
+/// What cargo says to `arguments`.
+fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
@@ -95,7 +95,23 @@ fn headers() -> PathBuf {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Folder of the headers in the package of the bindings.
+fn headers() -> PathBuf {
+    // The packages of other platforms are on no machine that did not ask for them.
+    let about = cargo(&["-vV"]);
+    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+    let metadata = cargo(&[
+        "metadata",
+        "--format-version=1",
+        "--offline",
+        "--locked",
+        "--filter-platform",
+        host.unwrap(),
+    ]);
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     let package = packages
         .iter()
