@@ -72,6 +72,11 @@ api-check *ARGS:
 deploy-check:
     deploy/check
 
+# PyTrickle's own code beside ours, from an environment that it is installed in (benches/peers)
+interop VENV='venv':
+    ./run cargo build --release --locked --package trickle-cli
+    {{VENV}}/bin/python benches/peers/interop.py
+
 # start and stop sessions many times: threads, sockets and memory must be back where they were
 soak CYCLES='200':
     TRICKLE_SOAK_CYCLES={{CYCLES}} ./run test -p trickle-cli --test cli cycles -- --nocapture

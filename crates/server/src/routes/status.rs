@@ -17,20 +17,26 @@ use crate::app::App;
 use crate::registration::RegistrationStatus;
 use crate::slots::Slot;
 
-/// The worker and its sessions. The keys up to `current_params` are PyTrickle's; where several
+/// The worker and its sessions. The keys up to `additional_info` are PyTrickle's; where several
 /// sessions run, `fps` and `current_params` are those of the oldest.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Status {
     status: Word,
     state: Word,
+    /// `state` once more, as PyTrickle's clients look for it in either place.
+    pipeline_state: Word,
     error_message: Option<String>,
     pipeline_ready: bool,
+    startup_complete: bool,
     active_streams: usize,
     client_active: bool,
     client_running: bool,
     fps: Fps,
     #[schema(value_type = Object)]
     current_params: Map<String, Value>,
+    /// Empty: what PyTrickle has room for here, ours tells below.
+    #[schema(value_type = Object)]
+    additional_info: Map<String, Value>,
     capacity: usize,
     /// What video is decoded and encoded with, in order of preference, and why something is not.
     #[schema(value_type = Vec<Object>)]
@@ -124,13 +130,16 @@ pub(crate) async fn status(State(app): State<App>) -> Json<Status> {
     Json(Status {
         status: condition.word,
         state: condition.word,
+        pipeline_state: condition.word,
         pipeline_ready: condition.ready(),
+        startup_complete: condition.word != Word::Loading,
         error_message: condition.error,
         active_streams: condition.sessions,
         client_active: !sessions.is_empty(),
         client_running: sessions.iter().any(|slot| slot.phase == "running"),
         fps: oldest.map(|session| session.fps).unwrap_or_default(),
         current_params: oldest.map(current_params).unwrap_or_default(),
+        additional_info: Map::new(),
         capacity: app.slots.capacity(),
         backends: app.slots.backends().describe(),
         sessions,

@@ -247,7 +247,10 @@ async fn status_without_a_session() {
         let status = answer.ok();
         assert_eq!(status["status"], "IDLE");
         assert_eq!(status["state"], "IDLE");
+        assert_eq!(status["pipeline_state"], "IDLE");
         assert_eq!(status["pipeline_ready"], true);
+        assert_eq!(status["startup_complete"], true);
+        assert_eq!(status["additional_info"], json!({}));
         assert_eq!(status["active_streams"], 0);
         assert_eq!(status["client_active"], false);
         assert_eq!(status["client_running"], false);
