@@ -19,6 +19,7 @@
 //! | [`hardware`] | what devices a machine has, and their load |
 //! | [`ts`] | MPEG transport streams: demuxer, muxer, segmenter |
 //! | [`h264`] | Annex B byte streams, NAL units, parameter sets |
+//! | [`hevc`] | parameter sets of H.265 |
 //! | [`audio`] | ADTS, Opus packets, resampling and mixing down |
 //! | [`overlay`] | the loading overlay, drawn into YUV planes |
 //! | [`convert`] | YUV ↔ RGB f32 and scaling |
@@ -40,7 +41,7 @@ pub mod error;
 pub mod frame;
 pub mod h264;
 pub mod hardware;
-mod hevc;
+pub mod hevc;
 pub mod mp4;
 pub mod overlay;
 pub mod probe;

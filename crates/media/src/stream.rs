@@ -111,6 +111,19 @@ impl Rational {
         }
     }
 
+    /// `num / den` in lowest terms; `None` also where these are beyond 32 bits.
+    pub(crate) fn reduced(num: u64, den: u64) -> Option<Self> {
+        let (mut divisor, mut rest) = (num, den);
+        while rest != 0 {
+            (divisor, rest) = (rest, divisor % rest);
+        }
+        let divisor = divisor.max(1);
+        Self::new(
+            u32::try_from(num / divisor).ok()?,
+            u32::try_from(den / divisor).ok()?,
+        )
+    }
+
     /// As a float; lossy.
     pub fn as_f64(self) -> f64 {
         f64::from(self.num) / f64::from(self.den)

@@ -97,6 +97,20 @@ fn h264() {
 }
 
 #[test]
+fn hevc() {
+    let stream = |name| clip_bytes(name)[188 * 2..188 * 6].to_vec();
+    let clips = ["hevc_240p25.ts", "hevc_main10.ts"];
+    run(clips.map(stream), fuzz_drivers::hevc);
+    // Payloads of sequence parameter sets alone.
+    let sets = clips.map(|name| {
+        let stream = clip_bytes(name);
+        let at = stream.windows(5).position(|bytes| bytes == [0, 0, 1, 0x42, 1]);
+        stream[at.unwrap() + 5..][..60].to_vec()
+    });
+    run(sets, fuzz_drivers::hevc);
+}
+
+#[test]
 fn audio() {
     let tones = |name: &str| {
         let file = std::fs::read(clip(&format!("../audio/{name}"))).unwrap();

@@ -57,7 +57,8 @@ impl Vui {
             let units = bits.bits(32)?;
             let scale = bits.bits(32)?;
             self.fixed_frame_rate = bits.flag()?;
-            self.frame_rate = frame_rate(units, scale);
+            // A tick lasts a field, so a frame lasts two.
+            self.frame_rate = Rational::reduced(scale.into(), 2 * u64::from(units));
         }
         let nal_hrd = bits.flag()?;
         if nal_hrd {
@@ -84,24 +85,6 @@ impl Vui {
         }
         Ok(())
     }
-}
-
-/// A tick lasts a field, so a frame lasts two.
-fn frame_rate(units_in_tick: u32, time_scale: u32) -> Option<Rational> {
-    let (mut num, mut den) = (u64::from(time_scale), 2 * u64::from(units_in_tick));
-    let divisor = greatest_common_divisor(num, den);
-    if divisor > 1 {
-        num /= divisor;
-        den /= divisor;
-    }
-    Rational::new(u32::try_from(num).ok()?, u32::try_from(den).ok()?)
-}
-
-fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 /// `hrd_parameters()` (E.1.2).

@@ -8,6 +8,7 @@ use super::output::Output;
 use super::packet::Pid;
 use super::track::PesTimes;
 use crate::access_unit::TrackId;
+use crate::stream::Rational;
 use crate::time::{TimeBase, Timestamp};
 
 /// Decoding times may step back by so much where encoders write them wrongly; more is a jump.
@@ -16,6 +17,12 @@ const MAX_BACK: i64 = 90_000 / 2;
 const DEFAULT_STEP: i64 = 3_000;
 /// Steps longer than this say nothing about the rate of a stream: 1 s.
 const LONGEST_STEP: i64 = 90_000;
+
+/// How long a picture lasts.
+pub(super) fn ticks_of_frame(rate: Rational) -> i64 {
+    let (num, den) = (i64::from(rate.num), i64::from(rate.den));
+    (90_000 * den + num / 2) / num
+}
 
 /// Places the units of one stream in time.
 #[derive(Debug)]

@@ -178,7 +178,7 @@ impl Track {
         let got = packet.continuity;
         out.fault(self.pid, FaultKind::Continuity { last, got });
         match self.pes {
-            Pes::Done { .. } if packet.unit_start => {}
+            Pes::Done { .. } if packet.unit_start => self.begin_orphan(true),
             Pes::Done { .. } | Pes::Idle => self.begin_orphan(packet.unit_start),
             Pes::Header(_) | Pes::Body(_) => self.lose(),
         }
@@ -188,7 +188,12 @@ impl Track {
     pub(super) fn lose(&mut self) {
         match self.pes {
             Pes::Idle | Pes::Done { .. } => {}
-            Pes::Header(_) => self.pes = Pes::Idle,
+            Pes::Header(_) => {
+                self.pes = Pes::Idle;
+                if let Assembler::Whole(whole) = &mut self.assembler {
+                    whole.lose_unit();
+                }
+            }
             Pes::Body(_) => match &mut self.assembler {
                 Assembler::H264(video) => video.damage(),
                 Assembler::Audio(audio) => audio.damage(),
@@ -202,11 +207,13 @@ impl Track {
     /// can be used.
     fn begin_orphan(&mut self, unit_start: bool) {
         self.pes = Pes::Idle;
-        if let Assembler::H264(video) = &mut self.assembler
-            && !unit_start
-        {
-            video.begin_orphan();
-            self.pes = Pes::Body(None);
+        match &mut self.assembler {
+            Assembler::H264(video) if !unit_start => {
+                video.begin_orphan();
+                self.pes = Pes::Body(None);
+            }
+            Assembler::H264(_) | Assembler::Audio(_) => {}
+            Assembler::Whole(whole) => whole.lose_unit(),
         }
     }
 

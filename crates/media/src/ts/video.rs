@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::fault::FaultKind;
 use super::output::Output;
 use super::packet::Pid;
-use super::timing::UnitClock;
+use super::timing::{UnitClock, ticks_of_frame};
 use super::track::{End, PesTimes};
 use crate::access_unit::{AccessUnit, Codec, TrackId, UnitFlags};
 use crate::h264::annexb::nal_units_from;
@@ -327,9 +327,7 @@ impl VideoAssembler {
             return (data, stated, damaged);
         }
         self.learn_params(facts, out);
-        let step = self.frame_rate.map(|rate| {
-            (90_000 * i64::from(rate.den) + i64::from(rate.num) / 2) / i64::from(rate.num)
-        });
+        let step = self.frame_rate.map(ticks_of_frame);
         let Some(placed) = self.clock.place(times, step, before.is_some(), out) else {
             return (data, stated, damaged);
         };

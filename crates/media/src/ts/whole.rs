@@ -7,12 +7,12 @@ use bytes::{Bytes, BytesMut};
 use super::fault::FaultKind;
 use super::output::Output;
 use super::packet::Pid;
-use super::timing::UnitClock;
+use super::timing::{UnitClock, ticks_of_frame};
 use super::track::{End, PesTimes};
 use crate::access_unit::{AccessUnit, Codec, TrackId, UnitFlags};
 use crate::audio::frame_header;
 use crate::hevc;
-use crate::stream::StreamParams;
+use crate::stream::{Rational, StreamParams};
 
 /// One PES packet, one unit.
 #[derive(Debug)]
@@ -22,8 +22,13 @@ pub(super) struct WholeAssembler {
     buf: BytesMut,
     times: PesTimes,
     damaged: bool,
+    /// Units ahead of this one are missing.
+    lost: bool,
     full: bool,
     clock: UnitClock,
+    /// Of an H.265 stream.
+    sets: hevc::ParameterSets,
+    frame_rate: Option<Rational>,
     // What was handed out of the PES packet that is being read.
     emitted: Option<Bytes>,
 }
@@ -36,8 +41,11 @@ impl WholeAssembler {
             buf: BytesMut::new(),
             times: PesTimes::default(),
             damaged: false,
+            lost: false,
             full: false,
             clock: UnitClock::new(track),
+            sets: hevc::ParameterSets::default(),
+            frame_rate: None,
             emitted: None,
         }
     }
@@ -52,6 +60,12 @@ impl WholeAssembler {
 
     pub(super) fn damage(&mut self) {
         self.damaged = true;
+    }
+
+    /// A PES packet is missing, or its beginning is. Pictures may refer to what it held, and
+    /// decoders of H.265 do not notice.
+    pub(super) fn lose_unit(&mut self) {
+        self.lost = self.codec == Codec::Hevc;
     }
 
     pub(super) fn is_pending(&self) -> bool {
@@ -92,15 +106,26 @@ impl WholeAssembler {
             codec => frame_header::params(codec, &data).map(StreamParams::Audio),
         };
         if let Some(params) = params {
+            if let StreamParams::Video(video) = &params {
+                self.frame_rate = video.frame_rate;
+            }
             out.set_params(self.track, params);
         }
-        let Some(placed) = self.clock.place(Some(self.times), None, replaces, out) else {
+        let step = self.frame_rate.map(ticks_of_frame);
+        let Some(placed) = self.clock.place(Some(self.times), step, replaces, out) else {
             return;
+        };
+        let keyframe = self.codec != Codec::Hevc || hevc::is_random_access(&data);
+        let lost = std::mem::take(&mut self.lost);
+        self.damaged |= lost && !keyframe;
+        let data = match self.codec {
+            Codec::Hevc => self.sets.complete(data, keyframe),
+            _ => data,
         };
         out.unit(AccessUnit {
             track: self.track,
             codec: self.codec,
-            keyframe: self.codec != Codec::Hevc || hevc::is_random_access(&data),
+            keyframe,
             data,
             pts: placed.pts,
             dts: placed.dts,

@@ -20,6 +20,7 @@ use trickle_media::h264::AccessUnitDetector;
 use trickle_media::h264::annexb::nal_units;
 use trickle_media::h264::pps::Pps;
 use trickle_media::h264::sps::Sps;
+use trickle_media::hevc;
 use trickle_media::mp4;
 use trickle_media::ts::crc::crc32;
 use trickle_media::ts::packet::Packet;
@@ -106,6 +107,21 @@ pub fn tables(data: &[u8]) {
         }
     }
     let _ = parse_pat(&section);
+}
+
+/// Parameter sets of H.265, alone and in units.
+pub fn hevc(data: &[u8]) {
+    let _ = hevc::is_random_access(data);
+    for header in [[0x40, 1], [0x42, 1]] {
+        let unit = [&[0, 0, 0, 1], &header[..], data].concat();
+        let whole = [&unit, data].concat();
+        for unit in [&unit, &whole] {
+            if let Some(params) = hevc::video_params(unit) {
+                assert!(params.width > 0 && params.height > 0);
+                assert!(params.reorder.is_none_or(|most| most <= 16));
+            }
+        }
+    }
 }
 
 /// Parameter sets, and byte streams cut into access units at places that lie in order.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use indicatif::HumanBytes;
+use trickle_media::access_unit::Codec;
 use trickle_media::probe::{Finding, GopReport, StreamReport, TimeFaults, Weight};
 use trickle_media::stream::VideoParams;
 
@@ -109,7 +110,7 @@ fn picture(video: &VideoParams) -> String {
     let scan = if video.interlaced { ", interlaced" } else { "" };
     format!(
         " {}@{}.{}, {}×{}, {rate}, {} {} bit{scan}",
-        profile(video.profile),
+        profile(video.codec, video.profile),
         video.level / 10,
         video.level % 10,
         video.width,
@@ -119,8 +120,17 @@ fn picture(video: &VideoParams) -> String {
     )
 }
 
-/// Profiles by `profile_idc` (ITU-T H.264, A.2).
-fn profile(number: u8) -> String {
+/// Profiles by `profile_idc` (ITU-T H.264, A.2) and `general_profile_idc` (ITU-T H.265, A.3).
+fn profile(codec: Codec, number: u8) -> String {
+    if codec == Codec::Hevc {
+        return match number {
+            1 => "Main".into(),
+            2 => "Main 10".into(),
+            3 => "Main Still Picture".into(),
+            4 => "Range Extensions".into(),
+            other => format!("profile {other}"),
+        };
+    }
     match number {
         66 => "Baseline".into(),
         77 => "Main".into(),
