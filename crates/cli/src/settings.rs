@@ -38,7 +38,7 @@ impl ProcessorFlags {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Encoding")]
 pub(crate) struct EncodeFlags {
-    /// Coding format of the video; hevc needs a GPU that encodes it
+    /// Coding format of the video; hevc needs a GPU that encodes it, or FFmpeg
     #[arg(
         long,
         value_enum,
@@ -191,6 +191,10 @@ pub(crate) struct LiveFlags {
     /// update, no control message; 0 lets it run for ever
     #[arg(long, value_name = "TIME", env = "TRICKLE_SESSION_IDLE_TIMEOUT", default_value = "600s", value_parser = duration)]
     session_idle_timeout: Duration,
+    /// Program that is read of inputs that hold several, by its number; a stream's parameter
+    /// input_program overrides it [default: the first]
+    #[arg(long, value_name = "NUMBER", env = "TRICKLE_INPUT_PROGRAM")]
+    input_program: Option<u16>,
     /// Streams run while the model still loads, under the loading overlay, instead of waiting
     #[arg(long, env = "TRICKLE_ACCEPT_WHILE_LOADING")]
     accept_while_loading: bool,
@@ -204,6 +208,7 @@ impl LiveFlags {
             .on_stall(self.on_stall)
             .frame_deadline(limit(self.frame_deadline))
             .session_idle_timeout(limit(self.session_idle_timeout))
+            .input_program(self.input_program)
             .accept_while_loading(self.accept_while_loading)
     }
 }

@@ -124,6 +124,7 @@ impl StreamServer {
                 },
                 capacity: NonZeroUsize::MIN,
                 token: None,
+                program: None,
                 encode: EncodeConfig::default(),
                 audio: AudioMode::default(),
                 on_error: OnError::default(),
@@ -360,6 +361,13 @@ impl StreamServerBuilder {
     /// What sessions do with audio.
     pub fn audio(mut self, audio: AudioMode) -> Self {
         self.config.audio = audio;
+        self
+    }
+
+    /// Program that is read of inputs that hold several, by its number; `None` reads the first.
+    /// The parameter `input_program` of a stream overrides it.
+    pub fn input_program(mut self, number: Option<u16>) -> Self {
+        self.config.program = number;
         self
     }
 

@@ -42,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) identity: Identity,
     pub(crate) capacity: NonZeroUsize,
     pub(crate) token: Option<Token>,
+    pub(crate) program: Option<u16>,
     pub(crate) encode: EncodeConfig,
     pub(crate) audio: AudioMode,
     pub(crate) on_error: OnError,

@@ -22,6 +22,9 @@ pub struct SessionConfig {
     /// Channel that the output is published to. Without one the session is a sink: frames are
     /// processed and not encoded.
     pub publish_url: Option<Url>,
+    /// Program of the input to read, where it holds several, by its number; `None` reads the first
+    /// one listed. The parameter `input_program` overrides it.
+    pub program: Option<u16>,
     /// The worker's own parameters and the processor's, in one object; see
     /// [`WorkerParams`](crate::WorkerParams).
     pub params: Params,
@@ -68,6 +71,7 @@ impl SessionConfig {
             id: id.into(),
             subscribe_url: None,
             publish_url: None,
+            program: None,
             params: Params::new(),
             encode: EncodeConfig::default(),
             audio: AudioMode::default(),

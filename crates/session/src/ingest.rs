@@ -18,7 +18,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) async fn run(shared: &Shared, subscriber: Subscriber, intake: Intake) {
     let mut ingest = Ingest {
         shared,
-        demuxer: Demuxer::new(DemuxOptions::default()),
+        demuxer: demuxer(shared.program()),
+        program: shared.program(),
         intake,
     };
     let read = shared
@@ -41,9 +42,19 @@ pub(crate) async fn run(shared: &Shared, subscriber: Subscriber, intake: Intake)
     }
 }
 
+/// Reads one program.
+fn demuxer(program: Option<u16>) -> Demuxer {
+    Demuxer::new(DemuxOptions {
+        program,
+        ..DemuxOptions::default()
+    })
+}
+
 struct Ingest<'a> {
     shared: &'a Shared,
     demuxer: Demuxer,
+    /// The one that the demuxer reads.
+    program: Option<u16>,
     intake: Intake,
 }
 
@@ -102,9 +113,23 @@ impl Ingest<'_> {
             self.shared.stats.bytes_in.add(chunk.len() as u64);
             self.shared.lease.renew();
             self.shared.side.events.received();
+            self.follow_choice()?;
             self.demuxer.push(&chunk, Some(Instant::now()));
             self.hand_on()?;
         }
+    }
+
+    /// Goes over to another program where a parameter says so.
+    fn follow_choice(&mut self) -> Result<(), Over> {
+        let chosen = self.shared.program();
+        if chosen == self.program {
+            return Ok(());
+        }
+        self.demuxer.finish();
+        self.hand_on()?;
+        self.program = chosen;
+        self.demuxer = demuxer(chosen);
+        Ok(())
     }
 
     /// Gives the stages what the demuxer has ready.

@@ -26,6 +26,9 @@ pub struct WorkerParams {
     pub detect_out_resolution: bool,
     /// `show_loading`: whether the loading overlay was asked for.
     pub show_loading: bool,
+    /// `input_program`: `program_number` of the input to read, where it holds several. `None`
+    /// reads the one that [`SessionConfig::program`](crate::SessionConfig::program) names.
+    pub input_program: Option<u16>,
 }
 
 impl Default for WorkerParams {
@@ -35,6 +38,7 @@ impl Default for WorkerParams {
             max_framerate: None,
             detect_out_resolution: true,
             show_loading: false,
+            input_program: None,
         }
     }
 }
@@ -44,14 +48,16 @@ impl WorkerParams {
     pub(crate) fn apply(&self, shared: &Shared) {
         shared.set_max_framerate(self.max_framerate);
         shared.standin.set_size(self.size);
+        shared.choose_program(self.input_program);
     }
 
-    const NAMES: [&str; 5] = [
+    const NAMES: [&str; 6] = [
         "width",
         "height",
         "max_framerate",
         "detect_out_resolution",
         "show_loading",
+        "input_program",
     ];
 
     /// The JSON schema of each, by name.
@@ -61,6 +67,7 @@ impl WorkerParams {
             schema["description"] = json!(text);
             schema
         };
+        let program = json!({"type": ["integer", "string"], "minimum": 1, "maximum": u16::MAX});
         let flag = json!({"type": ["boolean", "string"]});
         let rate = json!({
             "type": ["number", "string"],
@@ -86,6 +93,10 @@ impl WorkerParams {
                 "Whether the output has the size of what the processor returns, else of its input",
             ),
             described(flag, "Whether viewers see the loading overlay"),
+            described(
+                program,
+                "Program of the input to read, where it holds several, by its number",
+            ),
         ];
         let names = Self::NAMES.map(str::to_owned);
         names.into_iter().zip(schemas).collect()
@@ -130,6 +141,14 @@ impl WorkerParams {
         }
         if let Some(flag) = update.boolean("show_loading")? {
             new.show_loading = flag;
+        }
+        if let Some(number) = update.integer("input_program")? {
+            // Number 0 is the network's, and no program (ISO/IEC 13818-1, 2.4.4.5).
+            let program = u16::try_from(number).ok().filter(|number| *number > 0);
+            new.input_program = Some(program.ok_or_else(|| {
+                let wanted = format!("must be from 1 to {}, got {number}", u16::MAX);
+                ParamsError::new("input_program", wanted)
+            })?);
         }
         let rest = update
             .0

@@ -18,7 +18,7 @@ fn rejected(value: Value) -> String {
 fn the_worker_takes_its_own_and_leaves_the_rest_untouched() {
     let update = params(json!({
         "width": "512", "height": 288, "max_framerate": "15", "detect_out_resolution": "false",
-        "prompt": "a cat", "nested": {"width": 1}
+        "input_program": "7", "prompt": "a cat", "nested": {"width": 1}
     }));
     let (new, rest) = WorkerParams::default().updated(&update).unwrap();
     assert_eq!(
@@ -28,6 +28,7 @@ fn the_worker_takes_its_own_and_leaves_the_rest_untouched() {
             max_framerate: Some(15.0),
             detect_out_resolution: false,
             show_loading: false,
+            input_program: Some(7),
         }
     );
     assert_eq!(
@@ -54,6 +55,8 @@ fn an_update_changes_only_what_it_names() {
 
 #[test]
 fn a_value_that_cannot_be_is_rejected_by_name() {
+    assert_eq!(rejected(json!({"input_program": 0})), "input_program");
+    assert_eq!(rejected(json!({"input_program": 65_536})), "input_program");
     assert_eq!(rejected(json!({"width": 640})), "height");
     assert_eq!(rejected(json!({"height": 640})), "width");
     assert_eq!(rejected(json!({"width": 0, "height": 10})), "width");

@@ -1,6 +1,6 @@
 //! What all stages of a session share: queues, counters, parameters and the way to end.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -110,6 +110,10 @@ pub(crate) struct Shared {
     /// Bits of an `f64`; zero is no limit.
     max_framerate: AtomicU64,
     force_keyframe: AtomicBool,
+    /// Program of the input that is read unless a parameter names another.
+    usual_program: Option<u16>,
+    /// The one that a parameter names; zero is none.
+    program: AtomicU16,
     params: Mutex<Params>,
 }
 
@@ -119,6 +123,7 @@ impl Shared {
         let standin = Standin::new(config.stall_timeout, config.on_stall, overlay);
         Self {
             standin,
+            usual_program: config.program,
             ..Self::new(config.id.clone(), true)
         }
     }
@@ -147,6 +152,8 @@ impl Shared {
             reason: Mutex::new(None),
             max_framerate: AtomicU64::new(0),
             force_keyframe: AtomicBool::new(false),
+            usual_program: None,
+            program: AtomicU16::new(0),
             params: Mutex::new(Params::new()),
         }
     }
@@ -238,6 +245,18 @@ impl Shared {
     pub(crate) fn set_max_framerate(&self, rate: Option<f64>) {
         self.max_framerate
             .store(rate.unwrap_or(0.0).to_bits(), Ordering::Relaxed);
+    }
+
+    /// Program of the input to read; `None` reads the first one listed.
+    pub(crate) fn program(&self) -> Option<u16> {
+        match self.program.load(Ordering::Relaxed) {
+            0 => self.usual_program,
+            number => Some(number),
+        }
+    }
+
+    pub(crate) fn choose_program(&self, number: Option<u16>) {
+        self.program.store(number.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Asks the encoder for a keyframe.

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod common;
+mod programs;
 mod side;
 
 use std::sync::atomic::{AtomicBool, Ordering};

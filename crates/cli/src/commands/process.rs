@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use trickle_media::Backends;
 use trickle_processor::{Params, Registry, SharedModel};
+use trickle_session::WorkerParams;
 use trickle_session::offline::{self, OfflineConfig, OfflineError, OfflineSummary, Progress};
 
 use crate::error::CliError;
@@ -54,8 +55,12 @@ The same input, settings, build and backend give the same bytes.";
 pub(crate) async fn run(args: ProcessArgs, registry: &Registry, ui: &Ui) -> Result<(), CliError> {
     check_output(&args)?;
     let model = args.processor.model(registry)?;
+    let params = args.params.unwrap_or_default();
+    // What is wrong with a parameter is told where all of them are looked at.
+    let worker = WorkerParams::default().updated(&params);
+    let input_program = worker.ok().and_then(|(worker, _)| worker.input_program);
     let config = OfflineConfig {
-        params: args.params.unwrap_or_default(),
+        params,
         encode: args.encode.resolve()?,
         audio: args.encode.audio,
         on_error: args.encode.on_error,
@@ -67,7 +72,9 @@ pub(crate) async fn run(args: ProcessArgs, registry: &Registry, ui: &Ui) -> Resu
         .map_err(|error| CliError::caused("cannot load the processor", &error))?;
     let job = Job {
         input: args.input,
-        read: args.read,
+        read: ReadFlags {
+            program: args.read.program.or(input_program),
+        },
         output: args.output,
         config,
         model,

@@ -163,14 +163,10 @@ impl Demuxer {
             track.finish(&mut core.out);
         }
         if core.tracks.is_empty() && core.out.stats.bytes > 0 {
-            let fault = match core.options.program {
-                Some(wanted) if !core.out.programs.contains(&wanted) => FaultKind::OtherPrograms {
-                    wanted,
-                    found: core.out.programs.clone(),
-                },
-                _ => FaultKind::NoProgram,
-            };
-            core.out.fault(None, fault);
+            // That the program asked for is not there was told when the PAT came.
+            if core.out.programs.is_empty() || core.tables.program().is_some() {
+                core.out.fault(None, FaultKind::NoProgram);
+            }
         }
     }
 

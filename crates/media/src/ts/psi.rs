@@ -160,6 +160,12 @@ pub struct Program {
     pub pmt: Pid,
 }
 
+/// Whether a section is all of its table.
+pub(super) fn is_only_section(section: &[u8]) -> bool {
+    // last_section_number
+    section.get(7) == Some(&0)
+}
+
 /// The programs that a section of the PAT lists. `None` when it is no PAT that is valid now.
 pub fn parse_pat(section: &[u8]) -> Option<Vec<Program>> {
     let (_, body) = body(section, TableId::PAT)?;

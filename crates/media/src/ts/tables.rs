@@ -1,5 +1,6 @@
 //! PAT and PMT as they arrive: which program is read, and when its streams change.
 
+use super::fault::FaultKind;
 use super::output::Output;
 use super::packet::{Packet, Pid};
 use super::psi::{self, Pmt, Program, PsiError, SectionAssembler};
@@ -93,6 +94,12 @@ impl Tables {
             // A section without programs is one of several, or says that there is nothing yet.
             if let Some(chosen) = chosen {
                 *program = Some(*chosen);
+            } else if let Some(wanted) = wanted
+                && psi::is_only_section(section)
+                && !programs.is_empty()
+            {
+                let found = out.programs.clone();
+                out.fault(packet.pid, FaultKind::OtherPrograms { wanted, found });
             }
             true
         });

@@ -264,6 +264,7 @@ impl Slots {
             subscribe_url: request.subscribe_url,
             publish_url: request.publish_url,
             params: request.params,
+            program: config.program,
             encode: config.encode.clone(),
             audio: config.audio,
             on_error: config.on_error,
