@@ -23,3 +23,7 @@ ffmpeg -v error -y -i ../media/hevc_240p25.ts -an -c copy -frames:v 15 -tag:v hv
     -fflags +bitexact hevc.mp4
 # Cut without coding: the edit begins inside a group of pictures, on a picture.
 ffmpeg -v error -y -ss 0.72 -i bframes.mp4 -c copy -fflags +bitexact cut.mp4
+# The same of an open group of pictures: it begins with a keyframe that is no IDR picture.
+ffmpeg -v error -y -i ../media/h264_open_gop.ts -c copy -fflags +bitexact whole.mp4
+ffmpeg -v error -y -ss 0.5 -i whole.mp4 -c copy -fflags +bitexact open_gop_cut.mp4
+rm whole.mp4

@@ -157,7 +157,10 @@ fn open(
         options.set("forced-idr", "1");
     }
     if name == "libx265" {
-        options.set("x265-params", "repeat-headers=1:log-level=none");
+        // More than one frame at a time would each cost a frame of delay.
+        let threads = settings.threads.max(1);
+        let params = format!("repeat-headers=1:log-level=none:frame-threads=1:pools={threads}");
+        options.set("x265-params", &params);
     }
     encoder.open_as_with(codec, options)
 }

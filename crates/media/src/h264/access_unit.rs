@@ -22,6 +22,9 @@ pub struct UnitFacts {
     pub aud: bool,
     /// Slices, whether their headers could be read or not.
     pub slices: u32,
+    /// Slices, of the first field where there are two, that are no I slices or whose headers could
+    /// not be read.
+    pub inter_slices: u32,
     /// Header of the first slice that could be read.
     pub first_slice: Option<SliceHeader>,
     /// The unit holds one field, and a second one may still come.
@@ -30,12 +33,11 @@ pub struct UnitFacts {
 
 impl UnitFacts {
     /// A decoder can start here: an IDR picture, or an I picture that is a recovery point, as in
-    /// open groups of pictures.
+    /// open groups of pictures; or one that brings its parameter sets, by which encoders that write
+    /// no such message mark it.
     pub fn is_random_access(&self) -> bool {
-        let intra = self
-            .first_slice
-            .is_some_and(|slice| slice.slice_type == INTRA);
-        self.idr || (self.recovery_point && intra)
+        let intra = self.slices > 0 && self.inter_slices == 0;
+        self.idr || intra && (self.recovery_point || self.sps && self.pps)
     }
 
     fn note(&mut self, nal: NalUnit<'_>) {
@@ -148,6 +150,13 @@ impl AccessUnitDetector {
             self.slice = Some(header);
         }
         self.unit.note(nal);
+        let first = self.unit.first_slice;
+        // The second field of a frame may refer to the first.
+        let second_field = header.is_some_and(|header| {
+            header.is_field() && first.is_some_and(|first| !header.same_picture(&first))
+        });
+        let intra = header.is_some_and(|header| header.slice_type == INTRA);
+        self.unit.inter_slices += u32::from(!intra && !second_field);
         boundary
     }
 

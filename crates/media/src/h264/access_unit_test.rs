@@ -174,6 +174,25 @@ fn a_field_without_its_other_is_a_unit_of_its_own() {
 }
 
 #[test]
+fn decoding_can_start_at_an_i_field_whose_second_field_refers_to_it() {
+    let mut detector = AccessUnitDetector::new();
+    let first = Slice {
+        intra: true,
+        ..field(7, Field::Top)
+    };
+    let stream = annexb([
+        &fixtures::sps(0, 20, true)[..],
+        &fixtures::pps(0, 0),
+        &first.nal(),
+        &field(7, Field::Bottom).nal(),
+    ]);
+    for nal in nal_units(&stream) {
+        assert_eq!(detector.push(nal), (None, Ok(())));
+    }
+    assert!(detector.unit().is_random_access());
+}
+
+#[test]
 fn facts_of_a_unit() {
     let mut detector = AccessUnitDetector::new();
     let stream = annexb([

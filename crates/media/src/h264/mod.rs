@@ -5,6 +5,7 @@ mod access_unit;
 pub mod annexb;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod frame_numbers;
 mod nal;
 mod parameter_sets;
 pub mod pps;
@@ -15,6 +16,7 @@ mod vui;
 
 pub use crate::bits::BitError;
 pub use access_unit::{AccessUnitDetector, Boundary, UnitFacts};
+pub use frame_numbers::FrameNumbers;
 pub use nal::{NalKind, NalUnit};
 pub use parameter_sets::{ParameterSetError, ParameterSets};
 pub use vui::Vui;

@@ -51,6 +51,8 @@ pub struct Sps {
     pub pic_order: PicOrder,
     /// `max_num_ref_frames`.
     pub max_num_ref_frames: u32,
+    /// `gaps_in_frame_num_value_allowed_flag`: reference pictures may have been left out by intent.
+    pub gaps_allowed: bool,
     /// `frame_mbs_only_flag`: every picture is a whole frame.
     pub frame_mbs_only: bool,
     /// Columns coded, in luma samples.
@@ -85,8 +87,7 @@ impl Sps {
         let frame_num_bits = 4 + limited(bits, "log2_max_frame_num_minus4", 12)? as u8;
         let pic_order = PicOrder::read(bits)?;
         let max_num_ref_frames = bits.ue()?;
-        // gaps_in_frame_num_value_allowed_flag
-        bits.skip(1)?;
+        let gaps_allowed = bits.flag()?;
         let coded_width = 16 * (u64::from(bits.ue()?) + 1);
         let map_units = u64::from(bits.ue()?) + 1;
         let frame_mbs_only = bits.flag()?;
@@ -140,6 +141,7 @@ impl Sps {
             frame_num_bits,
             pic_order,
             max_num_ref_frames,
+            gaps_allowed,
             frame_mbs_only,
             coded_width: coded_width as u32,
             coded_height: coded_height as u32,

@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Mp4Error;
 use super::boxes::Fields;
-use crate::h264::NalKind;
+use crate::h264::{AccessUnitDetector, NalKind, NalUnit};
 use crate::h264::annexb::START_CODE;
 use crate::hevc;
 use crate::stream::VideoParams;
@@ -109,13 +109,13 @@ impl NalConfig {
         })
     }
 
-    /// Puts start codes in place of lengths, and the parameter sets before an IDR picture that
-    /// does not bring its own. `None` when there is no NAL unit in the sample.
+    /// Puts start codes in place of lengths, and the parameter sets before a picture that decoding
+    /// can start with and that does not bring its own. `None` when there is no NAL unit in the sample.
     pub(super) fn annexb(&self, sample: &[u8]) -> Option<AnnexB> {
         let (nals, damaged) = self.split(sample);
         let role = |nal: &&[u8]| self.role(nal);
         let has = |wanted: Role| nals.iter().any(|nal| role(nal) == wanted);
-        let idr = has(Role::RandomAccess);
+        let idr = has(Role::RandomAccess) || self.is_recovery_point(&nals);
         let insert = idr && !has(Role::Sps);
         let length: usize = nals.iter().map(|nal| START_CODE.len() + nal.len()).sum();
         let mut data = BytesMut::with_capacity(length + if insert { self.sets.len() } else { 0 });
@@ -136,6 +136,20 @@ impl NalConfig {
             idr,
             damaged,
         })
+    }
+
+    /// Whether it is an H.264 picture of an open group of pictures that decoding can start with.
+    fn is_recovery_point(&self, nals: &[&[u8]]) -> bool {
+        let sei = |nal: &&[u8]| NalKind(nal.first().copied().unwrap_or(0) & 0x1f) == NalKind::SEI;
+        if self.hevc || !nals.iter().any(sei) {
+            return false;
+        }
+        let mut detector = AccessUnitDetector::new();
+        for bytes in nals {
+            // What a slice is can be read without parameter sets.
+            let _ = detector.push(NalUnit { offset: 0, bytes });
+        }
+        detector.unit().is_random_access()
     }
 
     fn role(&self, nal: &[u8]) -> Role {

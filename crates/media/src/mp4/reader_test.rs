@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::*;
 use crate::access_unit::Codec;
 use crate::h264::NalKind;
-use crate::h264::annexb::{START_CODE, nal_units};
+use crate::h264::annexb::{START_CODE, has_idr, nal_units};
 use crate::stream::StreamParams;
 use crate::time::Timestamp;
 
@@ -129,6 +129,18 @@ fn every_idr_picture_brings_its_parameter_sets() {
         // 30 pictures in groups of 10.
         assert_eq!(keyframes, 3, "{name}");
     }
+}
+
+#[test]
+fn recovery_points_of_open_groups_are_keyframes() {
+    let all = units(&test_data("mp4/open_gop_cut.mp4"));
+    // What ffprobe marks as such.
+    let keyframes: Vec<_> = (0..all.len()).filter(|&at| all[at].keyframe).collect();
+    assert_eq!(keyframes, [0, 11, 26]);
+    let first = &all[0].data;
+    assert!(!has_idr(first));
+    let kinds: Vec<_> = nal_units(first).map(|nal| nal.kind()).take(3).collect();
+    assert_eq!(kinds, [NalKind::AUD, NalKind::SPS, NalKind::PPS]);
 }
 
 #[test]

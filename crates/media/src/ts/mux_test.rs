@@ -95,7 +95,8 @@ fn units(bytes: &[u8]) -> Vec<AccessUnit> {
 proptest! {
     #[test]
     fn units_come_back_with_their_bytes_and_times(
-        sizes in prop::collection::vec((1usize..1275, 2usize..70_000), 1..8),
+        // Parameter sets of less bytes would be faults.
+        sizes in prop::collection::vec((1usize..1275, 64usize..70_000), 1..8),
         start in 0i64..1 << 33,
     ) {
         let (mut muxer, mut out) = muxer(&[video(), opus()]);

@@ -31,7 +31,10 @@ const INTACT_WAIT: Duration = Duration::from_secs(2);
 ///
 /// When no intact keyframe has come for 2 s, a damaged one is made do with where the library can:
 /// what is missing of it, and of the pictures after it, is concealed until an intact IDR picture
-/// comes. So it is from the start on in a stream that is joined where it has no IDR picture.
+/// comes.
+///
+/// A stream can begin at any keyframe, IDR picture or not: pictures that are shown earlier and
+/// coded later, which refer to what came before, are left out then.
 pub(in crate::codec) struct H264Decoder<E> {
     engine: E,
     pool: FramePool,
@@ -47,6 +50,8 @@ pub(in crate::codec) struct H264Decoder<E> {
     broken_since: Option<Timestamp>,
     /// The engine fills what is missing, as there was no intact keyframe for too long.
     concealing: bool,
+    /// The engine is the one for beginning at a keyframe that is no IDR picture.
+    joined: bool,
     /// The units since the keyframe that others refer to; empty once they have become too many.
     replay: Vec<AccessUnit>,
     replay_bytes: usize,
@@ -114,6 +119,7 @@ impl<E: Engine> H264Decoder<E> {
             waiting: true,
             broken_since: None,
             concealing: false,
+            joined: false,
             replay: Vec::new(),
             replay_bytes: 0,
             last: Last::Nothing,
@@ -155,7 +161,11 @@ impl<E: Engine> H264Decoder<E> {
         let units = std::mem::take(&mut self.replay);
         let mut well = !units.is_empty();
         for unit in &units {
-            well = well && self.decode(unit).is_ok();
+            let decoded = match self.waiting {
+                true => self.begin(unit),
+                false => self.decode(unit),
+            };
+            well = well && decoded.is_ok();
             self.waiting = !well;
         }
         self.replay = units;
@@ -165,17 +175,29 @@ impl<E: Engine> H264Decoder<E> {
         Ok(well)
     }
 
-    /// Whether a keyframe that the engine refuses is to be made do with: one of an open group of
-    /// pictures, which some libraries do not begin with, or one that is damaged, when there has
-    /// been no other for long.
+    /// Decodes the first unit after a start; with an engine that begins there, where that is another
+    /// one.
+    fn begin(&mut self, unit: &AccessUnit) -> Result<Option<PlanarImage>, Failure> {
+        self.joined = false;
+        if unit.keyframe
+            && !has_idr(&unit.data)
+            && let Some(engine) = E::joining().map_err(Failure::Broken)?
+        {
+            self.engine = engine;
+            self.joined = true;
+        }
+        self.decode(unit)
+    }
+
+    /// Whether a keyframe that is damaged is to be made do with, as there has been no other for
+    /// long.
     fn must_conceal(&mut self, unit: &AccessUnit) -> bool {
         let waited = self.broken_since.and_then(|since| unit.dts.since(since));
         if waited.is_none() {
             // The clock has jumped back.
             self.broken_since = Some(unit.dts);
         }
-        let open = || self.waiting && !unit.flags.damaged && !has_idr(&unit.data);
-        unit.keyframe && (waited.is_some_and(|waited| waited >= INTACT_WAIT) || open())
+        unit.keyframe && waited.is_some_and(|waited| waited >= INTACT_WAIT)
     }
 
     /// Decodes a damaged keyframe, what is missing filled; `why` is what is wrong with it.
@@ -186,6 +208,7 @@ impl<E: Engine> H264Decoder<E> {
         self.engine = engine;
         self.waiting = true;
         self.concealing = true;
+        self.joined = false;
         let image = self.decode(unit);
         if !matches!(image, Ok(Some(_))) {
             self.start_over().map_err(Failure::Broken)?;
@@ -200,6 +223,7 @@ impl<E: Engine> H264Decoder<E> {
     fn start_over(&mut self) -> Result<(), String> {
         self.waiting = true;
         self.concealing = false;
+        self.joined = false;
         self.engine = E::start()?;
         Ok(())
     }
@@ -292,14 +316,19 @@ impl<E: Engine> Decoder for H264Decoder<E> {
             };
         }
         if !unit.keyframe && self.began.is_some_and(|began| unit.pts < began) {
+            self.engine.leave_out(&unit.data);
             let why = "it refers to pictures of before the one that decoding began with";
             return Err(self.error(Failure::Damaged(why.into()), unit));
         }
-        if self.concealing && unit.keyframe && has_idr(&unit.data) {
+        if (self.concealing || self.joined) && unit.keyframe && has_idr(&unit.data) {
             self.start_over().map_err(broken::<E>)?;
         }
         let was_well = !self.waiting && !self.concealing;
-        let decoded = match self.decode(unit) {
+        let first = match self.waiting {
+            true => self.begin(unit),
+            false => self.decode(unit),
+        };
+        let decoded = match first {
             Err(Failure::Damaged(why)) if self.must_conceal(unit) => self.conceal(unit, why),
             decoded => decoded,
         };

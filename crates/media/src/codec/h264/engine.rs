@@ -30,6 +30,15 @@ pub(in crate::codec) trait Engine: Send + Sized {
         Ok(None)
     }
 
+    /// A decoder at the start of a stream that begins with a keyframe that is no IDR picture, in an
+    /// open group of pictures; `None` where the one of [`start`](Self::start) does that.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    fn joining() -> Result<Option<Self>, String> {
+        Ok(None)
+    }
+
     /// Appends the sequence parameter set `nal` as the library is to see it to `out`, without
     /// start code, and gives what it says.
     ///
@@ -42,6 +51,9 @@ pub(in crate::codec) trait Engine: Send + Sized {
 
     /// Takes parameter sets, in Annex B, that came before the unit that follows.
     fn parameter_sets(&mut self, sets: &[u8]);
+
+    /// An access unit, in Annex B, is left out on purpose: later ones do not refer to it.
+    fn leave_out(&mut self, _unit: &[u8]) {}
 
     /// Decodes an access unit, in Annex B, and gives its picture; `None` when nothing of it could
     /// be made a picture.

@@ -4,6 +4,7 @@ use super::NAME;
 use super::sps;
 use super::sys::{MAX_UNIT_BYTES, Picture, RawDecoder, State};
 use crate::codec::h264::{Engine, SpsError};
+use crate::codec::rust_h264::RustH264;
 use crate::error::FrameError;
 use crate::frame::{FramePool, PixelFormat, PlanarImage};
 use crate::h264::sps::Sps;
@@ -13,7 +14,16 @@ use crate::stream::VideoParams;
 const DELIMITER: [u8; 6] = [0, 0, 0, 1, 0x09, 0xf0];
 
 /// Decodes progressive 8-bit 4:2:0 up to the High profile, the fastest of the CPU's.
-pub(in crate::codec) struct OpenH264 {
+///
+/// The library begins with IDR pictures only. A stream that is joined at another keyframe is
+/// decoded by rust_h264 up to the next one.
+pub(in crate::codec) enum OpenH264 {
+    Itself(Library),
+    Joining(Box<RustH264>),
+}
+
+/// The library.
+pub(in crate::codec) struct Library {
     raw: RawDecoder,
     /// A picture with holes comes out, the holes filled.
     concealing: bool,
@@ -33,28 +43,58 @@ impl Engine for OpenH264 {
 
     fn start() -> Result<Self, String> {
         let raw = RawDecoder::new().map_err(|failed| failed.to_string())?;
-        Ok(Self {
+        Ok(Self::Itself(Library {
             raw,
             concealing: false,
-        })
+        }))
     }
 
     fn concealing() -> Result<Option<Self>, String> {
         let raw = RawDecoder::concealing().map_err(|failed| failed.to_string())?;
-        Ok(Some(Self {
+        Ok(Some(Self::Itself(Library {
             raw,
             concealing: true,
-        }))
+        })))
+    }
+
+    fn joining() -> Result<Option<Self>, String> {
+        Ok(Some(Self::Joining(Box::new(RustH264::start()?))))
     }
 
     fn adapt_sps(nal: &[u8], out: &mut Vec<u8>) -> Result<Sps, SpsError> {
         sps::for_decoder(nal, out)
     }
 
-    fn parameter_sets(&mut self, sets: &[u8]) {
-        self.raw.feed(sets);
+    fn sequence(&mut self, sps: &Sps) {
+        if let Self::Joining(engine) = self {
+            engine.sequence(sps);
+        }
     }
 
+    fn parameter_sets(&mut self, sets: &[u8]) {
+        match self {
+            Self::Itself(library) => {
+                library.raw.feed(sets);
+            }
+            Self::Joining(engine) => engine.parameter_sets(sets),
+        }
+    }
+
+    fn leave_out(&mut self, unit: &[u8]) {
+        if let Self::Joining(engine) = self {
+            engine.leave_out(unit);
+        }
+    }
+
+    fn decode(&mut self, unit: &[u8], pool: &FramePool) -> Result<Option<PlanarImage>, String> {
+        match self {
+            Self::Itself(library) => library.decode(unit, pool),
+            Self::Joining(engine) => engine.decode(unit, pool),
+        }
+    }
+}
+
+impl Library {
     fn decode(&mut self, unit: &[u8], pool: &FramePool) -> Result<Option<PlanarImage>, String> {
         if unit.len() > MAX_UNIT_BYTES {
             return Err(format!(

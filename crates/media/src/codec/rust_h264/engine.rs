@@ -10,6 +10,7 @@ use crate::access_unit::Codec;
 use crate::codec::h264::{Engine, SpsError};
 use crate::error::Unsupported;
 use crate::frame::{Chroma, FramePool, PlanarImage, SamplePlane, Samples};
+use crate::h264::FrameNumbers;
 use crate::h264::sps::Sps;
 use crate::stream::VideoParams;
 
@@ -23,6 +24,8 @@ pub(in crate::codec) struct RustH264 {
     interlaced: bool,
     /// Rows of a whole picture, as far as known: a lone field has half of them.
     rows: Option<u32>,
+    /// Finds missing pictures, which the library would make up silently.
+    numbers: FrameNumbers,
 }
 
 impl RustH264 {
@@ -66,6 +69,7 @@ impl Engine for RustH264 {
             decoder: Decoder::new(),
             interlaced: false,
             rows: None,
+            numbers: FrameNumbers::new(),
         })
     }
 
@@ -90,13 +94,21 @@ impl Engine for RustH264 {
     }
 
     fn parameter_sets(&mut self, sets: &[u8]) {
+        self.numbers.follow_a_gap(sets);
         for nal in parse_annex_b(sets) {
             // A set that it cannot read leaves slices without one, which is told then.
             let _ = self.decoder.decode_nal(&nal);
         }
     }
 
+    fn leave_out(&mut self, unit: &[u8]) {
+        self.numbers.follow_a_gap(unit);
+    }
+
     fn decode(&mut self, unit: &[u8], pool: &FramePool) -> Result<Option<PlanarImage>, String> {
+        if self.numbers.follow_a_gap(unit) {
+            return Err("pictures that it may refer to are missing".into());
+        }
         // The library is young: what it does not expect of a damaged stream may make it panic,
         // which costs this decoder and no more.
         let decoded = catch_unwind(AssertUnwindSafe(|| self.picture(unit)));

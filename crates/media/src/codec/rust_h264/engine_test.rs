@@ -43,6 +43,7 @@ fn pictures_equal_ffmpegs() {
         "h264_high422_8.ts",
         "h264_high422_10_interlaced.ts",
         "h264_monochrome.ts",
+        "h264_paff.ts",
         // What OpenH264 decodes as well, but not always to the bit.
         "bframes_360p30_high_aac.ts",
     ] {
