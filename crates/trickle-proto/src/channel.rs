@@ -31,6 +31,8 @@ pub struct Channel {
     slots: BTreeMap<Seq, Slot>,
     /// Segments below this one left before the ring's end, to keep within the limits.
     oldest: Seq,
+    /// The segment that was begun first since the channel is empty, and when.
+    first: Option<(Seq, Instant)>,
     last_byte: Instant,
     closed_at: Option<Instant>,
 }
@@ -132,6 +134,7 @@ impl Channel {
             next: Seq::ZERO,
             slots: BTreeMap::new(),
             oldest: Seq::ZERO,
+            first: None,
             last_byte: now,
             closed_at: None,
         }
@@ -367,6 +370,7 @@ impl Channel {
     /// Gives all segments up, cutting off whoever still reads them.
     pub fn evict_all(&mut self) {
         self.oldest = Seq::ZERO;
+        self.first = None;
         for slot in std::mem::take(&mut self.slots).into_values() {
             slot.segment.evict();
         }
@@ -376,6 +380,14 @@ impl Channel {
     /// ring.
     fn restarts(&self, seq: Seq) -> bool {
         (seq == Seq::ZERO && self.next >= Seq::from(2)) || seq.distance_to(self.next) > self.ring
+    }
+
+    /// POSTs of a channel's first segments may arrive in any order, tiny ones above all: an index
+    /// below the first that arrived is late for a moment, and a restart only after that.
+    fn is_overtaken(&self, seq: Seq, now: Instant) -> bool {
+        self.first.is_some_and(|(first, at)| {
+            seq < first && now.saturating_duration_since(at) < OVERTAKING
+        })
     }
 
     fn slot(&mut self, seq: Seq) -> &mut Slot {
@@ -391,7 +403,13 @@ impl Channel {
         writer.wrote = true;
         let seq = writer.segment.seq();
         if !writer.counted {
-            if self.restarts(seq) {
+            let overtaken = self.is_overtaken(seq, now);
+            let below_ring = seq.distance_to(self.next) > self.ring;
+            if overtaken && (below_ring || seq < self.oldest) {
+                // Too late for any reader: its bytes go nowhere.
+                return;
+            }
+            if !overtaken && self.restarts(seq) {
                 self.evict_all();
                 self.next = seq;
             }
@@ -415,6 +433,7 @@ impl Channel {
         if let Some(slot) = self.slots.get_mut(&seq) {
             slot.begun = true;
         }
+        self.first.get_or_insert((seq, now));
         if seq < self.next {
             return;
         }

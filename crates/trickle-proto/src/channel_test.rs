@@ -255,6 +255,46 @@ fn a_reader_may_come_after_a_segment_was_overtaken() {
 }
 
 #[test]
+fn the_first_segments_may_arrive_in_any_order() {
+    let mut rig = Rig::new();
+    let waited = rig.segment(at(0));
+    for n in [2, 1, 0] {
+        rig.write(at(n), b"tiny");
+    }
+    assert_eq!(rig.next(), 3);
+    for n in 0..3 {
+        assert_eq!(text(&rig.segment(at(n))), "tiny");
+    }
+    assert_eq!(text(&waited), "tiny");
+}
+
+#[test]
+fn a_first_segment_that_left_the_ring_before_it_arrived_is_dropped() {
+    let mut rig = Rig::new();
+    for n in 1..8 {
+        rig.write(at(n), b"x");
+    }
+    assert_eq!(rig.write(at(0), b"late"), Seq::ZERO);
+    assert_eq!(rig.next(), 8);
+    assert!(matches!(rig.channel.read(at(0)), Read::NoSegment { .. }));
+    assert_eq!(text(&rig.segment(at(7))), "x");
+}
+
+#[test]
+fn an_index_below_the_first_restarts_the_channel_once_the_moment_is_over() {
+    let mut rig = Rig::new();
+    rig.write(at(2), b"old");
+    rig.now += OVERTAKING;
+    rig.write(at(0), b"new");
+    assert_eq!(rig.next(), 1);
+    assert_eq!(text(&rig.segment(at(0))), "new");
+    // A restart is a beginning like any other.
+    rig.write(at(9), b"jump");
+    rig.write(at(0), b"again");
+    assert_eq!(rig.next(), 1);
+}
+
+#[test]
 fn writing_zero_again_restarts_the_channel_at_the_first_byte() {
     let mut rig = Rig::with_written(3);
     let mut writer = rig.open(at(0));
