@@ -1,6 +1,6 @@
 //! `trickle relay`: the server that channels live on.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use clap::Args;
 use trickle_proto::{Access, Limits, Relay, RelayConfig, Token};
@@ -73,6 +73,23 @@ pub(crate) struct RelayArgs {
         hide_env_values = true
     )]
     subscribe_token: Vec<String>,
+    /// Publishing to this channel wants TOKEN, or one of --publish-token; may be given more than
+    /// once
+    #[arg(
+        long,
+        value_name = "CHANNEL=TOKEN",
+        env = "TRICKLE_CHANNEL_PUBLISH_TOKEN",
+        hide_env_values = true
+    )]
+    channel_publish_token: Vec<String>,
+    /// Reading this channel wants TOKEN, or one of --subscribe-token; may be given more than once
+    #[arg(
+        long,
+        value_name = "CHANNEL=TOKEN",
+        env = "TRICKLE_CHANNEL_SUBSCRIBE_TOKEN",
+        hide_env_values = true
+    )]
+    channel_subscribe_token: Vec<String>,
     #[command(flatten)]
     tls: TlsFlags,
 }
@@ -164,6 +181,7 @@ pub(crate) async fn run(args: RelayArgs, ui: &Ui) -> Result<(), CliError> {
             publish: tokens(&args.publish_token)?,
             subscribe: tokens(&args.subscribe_token)?,
         },
+        channel_access: channel_access(&args)?,
         ..RelayConfig::default()
     });
     let tls = args.tls.read()?;
@@ -176,6 +194,28 @@ pub(crate) async fn run(args: RelayArgs, ui: &Ui) -> Result<(), CliError> {
         None => relay.serve(listener, stop.cancelled_owned()).await,
     };
     served.map_err(|error| CliError::caused("the relay ended", &error))
+}
+
+fn channel_access(args: &RelayArgs) -> Result<HashMap<String, Access>, CliError> {
+    let mut all: HashMap<String, Access> = HashMap::new();
+    for text in &args.channel_publish_token {
+        let (channel, token) = channel_token(text)?;
+        all.entry(channel).or_default().publish.push(token);
+    }
+    for text in &args.channel_subscribe_token {
+        let (channel, token) = channel_token(text)?;
+        all.entry(channel).or_default().subscribe.push(token);
+    }
+    Ok(all)
+}
+
+fn channel_token(text: &str) -> Result<(String, Token), CliError> {
+    // The text is a secret in part: it is not repeated.
+    let (channel, token) = text
+        .split_once('=')
+        .filter(|(channel, _)| !channel.is_empty())
+        .ok_or_else(|| CliError::usage("a channel's token is written CHANNEL=TOKEN"))?;
+    Ok((channel.to_owned(), channel::token(token)?))
 }
 
 fn tokens(texts: &[String]) -> Result<Vec<Token>, CliError> {

@@ -1,8 +1,13 @@
 //! Commands that check and measure relays.
 
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
 use serde_json::Value;
 
-use crate::support::{Background, fail, succeed};
+use crate::support::{Background, fail, http, succeed};
 
 #[test]
 fn our_relay_conforms() {
@@ -40,6 +45,54 @@ fn a_relay_that_keeps_no_segment_is_refused() {
 }
 
 #[test]
+fn a_channel_has_tokens_of_its_own() {
+    let (_relay, url) = Background::server(&[
+        "relay",
+        "--addr",
+        "127.0.0.1:0",
+        "--autocreate",
+        "--channel-publish-token",
+        "a=write=",
+        "--channel-subscribe-token",
+        "a=read",
+    ]);
+    let status = |method: &str, path: &str, token: &str| {
+        let header = format!("Authorization: Bearer {token}\r\n");
+        let answer = http(method, &format!("{url}{path}"), &header, "");
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(status("POST", "a/0", "read"), "401");
+    assert_eq!(status("POST", "a/0", "write="), "200");
+    assert_eq!(status("GET", "a/0", "write="), "401");
+    assert_eq!(status("GET", "a/0", "read"), "200");
+    assert_eq!(status("POST", "b/0", "none"), "200");
+    let message = fail(2, &["relay", "--channel-publish-token", "secret"]);
+    assert!(
+        message.contains("CHANNEL=TOKEN") && !message.contains("secret"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_relay_that_is_told_to_stop_ends_its_streams_first() {
+    let (relay, url) = Background::server(&["relay", "--addr", "127.0.0.1:0", "--autocreate"]);
+    assert!(http("POST", &format!("{url}a/0"), "", "x").starts_with("HTTP/1.1 200"));
+    let mut waiting = TcpStream::connect(url.trim_start_matches("http://").trim_end_matches('/'));
+    let waiting = waiting.as_mut().unwrap();
+    // Answers on one connection are in order: after the first, the relay has the second request.
+    waiting
+        .write_all(b"HEAD /a/0 HTTP/1.1\r\nHost: x\r\n\r\nGET /a/1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let mut first = [0; 12];
+    waiting.read_exact(&mut first).unwrap();
+    assert!(relay.terminate().success());
+    let mut rest = String::new();
+    waiting.read_to_string(&mut rest).unwrap();
+    let (_, end) = rest.split_once("HTTP/1.1 200").unwrap();
+    assert!(end.contains("Lp-Trickle-Closed: terminated"), "{rest}");
+}
+
+#[test]
 fn what_is_no_relay_does_not_conform() {
     let message = fail(
         1,
@@ -70,7 +123,7 @@ fn a_relay_is_measured() {
         "--chunk-bytes",
         "4096",
         "--seconds",
-        "500ms",
+        "50ms",
         "--json",
     ]);
     let report: Value = serde_json::from_str(&json).unwrap();
