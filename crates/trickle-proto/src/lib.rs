@@ -92,6 +92,7 @@ pub use self::{
         publisher::{PublishOptions, Publisher, SegmentOver, SegmentWriter},
         relay::{Relay, RelayConfig, RelayResponse},
         subscriber::{SegmentReader, Subscriber},
+        tcp::Silence,
         tls::{ClientTls, ServerTls, TlsError},
     },
     limits::Limits,

@@ -1,13 +1,18 @@
 //! Tokens and TLS, over real sockets.
 #![allow(clippy::unwrap_used)]
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use trickle_proto::{
     Access, Client, ClientConfig, ClientTls, PublishError, PublishOptions, PublishStop, Relay,
@@ -190,6 +195,44 @@ async fn verification_can_be_turned_off() {
     goes_through(&tls_client(ClientTls::default().insecure(true)), &url)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn the_version_of_http_is_chosen_by_alpn() {
+    let (port, cert) = tls_relay("localhost").await;
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(cert.as_bytes()).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let cases: [(&[&str], Option<&str>); 4] = [
+        (&["h2", "http/1.1"], Some("h2")),
+        (&["http/1.1", "h2"], Some("h2")),
+        (&["http/1.1"], Some("http/1.1")),
+        (&[], None),
+    ];
+    for (offered, chosen) in cases {
+        let mut config = config.clone();
+        config.alpn_protocols = offered.iter().map(|name| name.as_bytes().into()).collect();
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let name = "localhost".try_into().unwrap();
+        let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
+        let mut stream = connecting.await.unwrap();
+        let protocol = stream.get_ref().1.alpn_protocol();
+        assert_eq!(protocol, chosen.map(str::as_bytes), "{offered:?}");
+        if chosen != Some("h2") {
+            let ask = b"GET /a/next HTTP/1.1\r\n\r\n";
+            stream.write_all(ask).await.unwrap();
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 404");
+        }
+    }
 }
 
 /// A way to the port `to` that passes nothing on any more once the token is cancelled, and keeps

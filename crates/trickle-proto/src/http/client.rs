@@ -22,7 +22,7 @@ use url::Url;
 use super::{
     publisher::{PublishOptions, Publisher},
     subscriber::Subscriber,
-    tcp,
+    tcp::Silence,
     tls::ClientTls,
     upload::{Aborted, Upload, UploadBody},
     url::ChannelUrl,
@@ -50,6 +50,8 @@ pub struct ClientConfig {
     pub tls: ClientTls,
     /// Sent with every request, if there is one.
     pub token: Option<Token>,
+    /// How long a relay may be silent before it counts as gone.
+    pub silence: Silence,
     /// Segments lost in a row after which a publisher gives up. Default 5.
     pub max_lost_segments: u32,
 }
@@ -62,6 +64,7 @@ impl Default for ClientConfig {
             retry: RetryPolicy::default(),
             tls: ClientTls::default(),
             token: None,
+            silence: Silence::default(),
             max_lost_segments: 5,
         }
     }
@@ -80,7 +83,11 @@ struct Shared {
     fresh: Http,
 }
 
-type Http = legacy::Client<HttpsConnector<HttpConnector>, ClientBody>;
+#[cfg(test)]
+use super::memory::Transport;
+#[cfg(not(test))]
+type Transport = HttpConnector;
+type Http = legacy::Client<HttpsConnector<Transport>, ClientBody>;
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,28 +103,37 @@ impl Client {
     /// # Errors
     /// When a setting cannot be used.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
+        let silence = config.silence;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(config.connect_timeout));
-        connector.set_keepalive(Some(tcp::KEEPALIVE_AFTER));
-        connector.set_keepalive_interval(Some(tcp::KEEPALIVE_EVERY));
-        connector.set_keepalive_retries(Some(tcp::KEEPALIVE_PROBES));
+        connector.set_keepalive(Some(silence.probe_after));
+        connector.set_keepalive_interval(Some(silence.probe_every));
+        connector.set_keepalive_retries(Some(silence.probes));
         #[cfg(target_os = "linux")]
-        connector.set_tcp_user_timeout(Some(tcp::USER_TIMEOUT));
+        connector.set_tcp_user_timeout(Some(silence.unacknowledged));
         connector.enforce_http(false);
+        #[cfg(test)]
+        let connector = Transport::Tcp(connector);
+        Self::over(config, connector)
+    }
+
+    /// A client that makes its connections so.
+    pub(super) fn over(config: ClientConfig, transport: Transport) -> Result<Self, ConfigError> {
+        let silence = config.silence;
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(config.tls.build()?)
             .https_or_http()
             .enable_all_versions()
-            .wrap_connector(connector);
+            .wrap_connector(transport);
         let build = |idle: usize| {
             let mut builder = legacy::Client::builder(TokioExecutor::new());
             builder
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
                 .pool_max_idle_per_host(idle)
-                .http2_keep_alive_interval(tcp::PING_EVERY)
-                .http2_keep_alive_timeout(tcp::PING_TIMEOUT);
+                .http2_keep_alive_interval(silence.ping_every)
+                .http2_keep_alive_timeout(silence.ping_timeout);
             builder.build(connector.clone())
         };
         let (pooled, fresh) = (build(usize::MAX), build(0));
@@ -375,7 +391,8 @@ mod tests {
         let (kind, when) = timer.split_once(':').unwrap();
         assert_eq!(kind, KEEPALIVE_TIMER, "{line}");
         let when = u64::from_str_radix(when, 16).unwrap() / TICKS_PER_SECOND;
-        assert!(when <= tcp::KEEPALIVE_AFTER.as_secs(), "{line}");
+        let probe_after = Silence::default().probe_after;
+        assert!(when <= probe_after.as_secs(), "{line}");
         asked.abort();
     }
 }

@@ -5,14 +5,20 @@ pub(crate) mod body;
 mod call;
 pub(crate) mod client;
 mod interim;
+#[cfg(test)]
+mod memory;
 pub(crate) mod publisher;
 mod reading;
 pub(crate) mod relay;
 pub(crate) mod routes;
 mod serve;
 pub(crate) mod subscriber;
-mod tcp;
+pub(crate) mod tcp;
 pub(crate) mod tls;
 pub(crate) mod upload;
 pub(crate) mod url;
 mod writing;
+
+#[cfg(test)]
+#[path = "faults_test.rs"]
+mod faults;

@@ -21,6 +21,7 @@ use super::{
     body::RelayBody,
     interim::Interim,
     routes::{NoRoute, Route, Target, normal_base},
+    tcp::Silence,
 };
 use crate::{
     auth::{self, Access, Right},
@@ -53,6 +54,8 @@ pub struct RelayConfig {
     pub idle_timeout: Duration,
     /// A closed channel is kept for this long for late readers. Default 30 seconds.
     pub retention: Duration,
+    /// How long a client of [`Relay::serve`] may be silent before it counts as gone.
+    pub silence: Silence,
     /// Longest time that [`Relay::serve`] waits for connections to end after its shutdown.
     /// Default 5 seconds.
     pub drain_timeout: Duration,
@@ -70,6 +73,7 @@ impl Default for RelayConfig {
             channel_access: HashMap::new(),
             idle_timeout: Duration::from_secs(5 * 60),
             retention: Duration::from_secs(30),
+            silence: Silence::default(),
             drain_timeout: Duration::from_secs(5),
         }
     }
@@ -89,6 +93,7 @@ pub struct Relay {
 struct Shared {
     base: String,
     autocreate: bool,
+    silence: Silence,
     drain_timeout: Duration,
     access: Access,
     channel_access: Mutex<HashMap<String, Access>>,
@@ -117,6 +122,7 @@ impl Relay {
         let shared = Shared {
             base: normal_base(&config.base_path),
             autocreate: config.autocreate,
+            silence: config.silence,
             drain_timeout: config.drain_timeout,
             access: config.access,
             channel_access: Mutex::new(config.channel_access),
@@ -194,6 +200,10 @@ impl Relay {
     /// uses [`Relay::handle`] calls it every few seconds.
     pub fn sweep(&self) {
         self.shared.registry.sweep(now());
+    }
+
+    pub(super) fn silence(&self) -> &Silence {
+        &self.shared.silence
     }
 
     pub(super) fn drain_timeout(&self) -> Duration {

@@ -33,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of body that a connection may take from a segment ahead of its socket. What is in
 /// there outlives the ring, so this bounds what a slow reader can hold.
-const WRITE_AHEAD: usize = 512 * 1024;
+const WRITE_AHEAD: usize = 1024 * 1024;
 
 impl Relay {
     /// Serves connections until `shutdown` completes; then ends all channels, lets what is
@@ -122,7 +122,7 @@ impl Relay {
     }
 
     async fn accept(self, stream: TcpStream, tls: Option<ServerTls>, drain: CancellationToken) {
-        tcp::set_up(&stream);
+        tcp::set_up(&stream, self.silence());
         let Some(tls) = tls else {
             return self.connection(stream, drain).await;
         };
@@ -132,7 +132,7 @@ impl Relay {
         }
     }
 
-    async fn connection<S>(self, stream: S, drain: CancellationToken)
+    pub(super) async fn connection<S>(self, stream: S, drain: CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -146,8 +146,8 @@ impl Relay {
         builder
             .http2()
             .timer(TokioTimer::new())
-            .keep_alive_interval(tcp::PING_EVERY)
-            .keep_alive_timeout(tcp::PING_TIMEOUT)
+            .keep_alive_interval(self.silence().ping_every)
+            .keep_alive_timeout(self.silence().ping_timeout)
             .max_concurrent_streams(1000);
         let interim = Interim::default();
         let io = TokioIo::new(InterimIo::new(stream, interim.clone()));

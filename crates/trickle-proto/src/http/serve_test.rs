@@ -124,7 +124,30 @@ async fn an_http_2_peer_that_does_not_answer_a_ping_is_given_up() {
     let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     hello.extend_from_slice(&[0, 0, 0, 4, 0, 0, 0, 0, 0]);
     let after = given_up_after(&hello).await;
-    assert_eq!(after, tcp::PING_EVERY + tcp::PING_TIMEOUT);
+    let silence = tcp::Silence::default();
+    assert_eq!(after, silence.ping_every + silence.ping_timeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_serves_sweeps_by_itself() {
+    let relay = open();
+    relay.create_channel("idle", None).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let serving = relay.clone();
+    tokio::spawn(async move { serving.serve(listener, std::future::pending()).await });
+    let config = RelayConfig::default();
+    let entry = relay.registry().get("idle").unwrap();
+    let is_closed = || entry.with(|channel| channel.closed_at().is_some());
+    sleep(config.idle_timeout - SWEEP_EVERY).await;
+    assert!(!is_closed());
+    sleep(SWEEP_EVERY * 2).await;
+    assert!(is_closed());
+    assert!(
+        relay.registry().get("idle").is_some(),
+        "late readers are served"
+    );
+    sleep(config.retention + SWEEP_EVERY).await;
+    assert!(relay.registry().get("idle").is_none());
 }
 
 #[tokio::test(start_paused = true)]
