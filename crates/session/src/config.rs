@@ -17,7 +17,9 @@ use crate::error::ConfigError;
 pub struct SessionConfig {
     /// Its name in logs and status: the `gateway_request_id`.
     pub id: String,
-    /// Channel that the input is read from.
+    /// Channel that the input is read from. Without one the session is generative: the processor
+    /// is given black frames of `width` × `height` (512×512) at `max_framerate` (24), by a clock
+    /// of the session's own, until the session is stopped.
     pub subscribe_url: Option<Url>,
     /// Channel that the output is published to. Without one the session is a sink: frames are
     /// processed and not encoded.
@@ -44,7 +46,8 @@ pub struct SessionConfig {
     /// the time it has taken lately, could not get out by then is skipped; `None` skips none.
     pub frame_deadline: Option<Duration>,
     /// The session ends by itself when nobody has shown interest in it for this long: no byte of
-    /// input, no update, no message on its control channel. `None` lets it run for ever.
+    /// input, no update, no message on its control channel; where it has neither input nor control
+    /// channel, no segment of the output that its relay took. `None` lets it run for ever.
     pub idle_timeout: Option<Duration>,
     /// Channel that updates are read from.
     pub control_url: Option<Url>,

@@ -18,6 +18,7 @@ use crate::item::{Coded, Frame, Item, Streams};
 use crate::pacing::Pacer;
 use crate::queue::Push;
 use crate::shared::Shared;
+use crate::side::BackendLost;
 use crate::standin;
 use crate::stats::{Facts, Stats};
 use crate::status::AudioRoute;
@@ -39,6 +40,8 @@ pub(crate) struct DecodeStage {
     /// Parameters that every backend has refused; the reason was reported.
     refused: Option<VideoParams>,
     breaks: u32,
+    /// The backend of the decoder that broke, and how, until another is open.
+    broke: Option<(String, String)>,
     pacer: Pacer,
     last_pts: Option<Timestamp>,
     /// The picture before was lost here, and counted so.
@@ -72,6 +75,7 @@ impl DecodeStage {
             audio: None,
             refused: None,
             breaks: 0,
+            broke: None,
             pacer: Pacer::new(),
             last_pts: None,
             lost_last: false,
@@ -166,6 +170,7 @@ impl DecodeStage {
                     self.backends
                         .without_decoder(&from, &format!("it broke {GIVE_UP} times: {detail}"));
                 }
+                self.broke = Some((from, detail.clone()));
                 if self.breaks >= MAX_BREAKS {
                     self.shared
                         .fail(EndReason::DecoderFailed(format!("{backend}: {detail}")));
@@ -241,6 +246,9 @@ impl DecodeStage {
                     codec = %params.codec,
                     "decoder opened"
                 );
+                if let Some((from, detail)) = self.broke.take() {
+                    BackendLost::note("decode", from, detail, &chosen, &self.shared);
+                }
                 let mut facts = self.shared.stats.facts();
                 Facts::opened(&mut facts.decoder, &chosen, name);
                 facts.input.width = Some(params.width);

@@ -120,7 +120,14 @@ impl Egress<'_> {
     async fn begin_segment(&mut self) -> Result<SegmentWriter, EndReason> {
         loop {
             match self.publisher.next_segment().await {
-                Ok(segment) => return Ok(segment),
+                Ok(segment) => {
+                    let reconnects = self.publisher.reconnects();
+                    self.shared.stats.output_reconnects.raise_to(reconnects);
+                    if self.shared.output_renews {
+                        self.shared.lease.renew();
+                    }
+                    return Ok(segment);
+                }
                 Err(error) if error.is_terminal() => {
                     return Err(EndReason::OutputFailed(error.to_string()));
                 }

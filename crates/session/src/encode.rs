@@ -23,6 +23,7 @@ use crate::overlaid::overlaid;
 use crate::queue::Push;
 use crate::scale::Scaler;
 use crate::shared::Shared;
+use crate::side::BackendLost;
 use crate::stats::Facts;
 
 /// Times that an encoder may break without a unit between them before the session gives up.
@@ -48,6 +49,8 @@ pub(crate) struct EncodeStage {
     scaler: Scaler,
     pool: FramePool,
     breaks: u32,
+    /// The backend of the encoder that broke, and how, until another is open.
+    broke: Option<(String, String)>,
     last_pts: Option<Timestamp>,
 }
 
@@ -95,6 +98,7 @@ impl EncodeStage {
             scaler: Scaler::default(),
             pool: FramePool::new(),
             breaks: 0,
+            broke: None,
             last_pts: None,
         }
     }
@@ -243,6 +247,9 @@ impl EncodeStage {
             frame_rate = rate.as_f64(),
             "encoder opened"
         );
+        if let Some((from, detail)) = self.broke.take() {
+            BackendLost::note("encode", from, detail, &chosen, &self.shared);
+        }
         let mut facts = self.shared.stats.facts();
         Facts::opened(&mut facts.encoder, &chosen, name);
         facts.output.width = Some(width);
@@ -324,11 +331,12 @@ impl EncodeStage {
         self.pull_video()?;
         let from = self.video.take().map(|open| open.backend);
         self.breaks += 1;
-        if let Some(from) = from
-            && self.breaks == GIVE_UP
-        {
-            let reason = format!("it broke {GIVE_UP} times: {error}");
-            self.backends.without_encoder(&from, &reason);
+        if let Some(from) = from {
+            if self.breaks == GIVE_UP {
+                let reason = format!("it broke {GIVE_UP} times: {error}");
+                self.backends.without_encoder(&from, &reason);
+            }
+            self.broke = Some((from, error.to_string()));
         }
         let stats = &self.shared.stats;
         stats.encoder_restarts.add(1);

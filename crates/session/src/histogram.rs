@@ -141,6 +141,8 @@ pub(crate) struct Rate {
 
 /// How far back a rate looks.
 const RATE_WINDOW: Duration = Duration::from_secs(4);
+/// Shortest time that a rate is taken over.
+const LEAST_WINDOW: Duration = Duration::from_secs(1);
 /// Most events that are remembered: enough for the window at 60 per second.
 const RATE_EVENTS: usize = 256;
 
@@ -160,6 +162,9 @@ impl Rate {
     }
 
     /// Events per second up to `now`; zero when there were fewer than two.
+    ///
+    /// What came within less than a second counts as that of a second: the first events of a
+    /// stream come in a burst, whose own rate says nothing of the stream's.
     pub(crate) fn per_second(&self, now: Instant) -> f64 {
         let mut recent = self
             .times
@@ -168,15 +173,8 @@ impl Rate {
         let Some(first) = recent.next() else {
             return 0.0;
         };
-        let Some((count, last)) = recent.enumerate().last() else {
-            return 0.0;
-        };
-        let length = last.saturating_duration_since(*first).as_secs_f64();
-        if length > 0.0 {
-            (count + 1) as f64 / length
-        } else {
-            0.0
-        }
+        let length = now.saturating_duration_since(*first).max(LEAST_WINDOW);
+        recent.count() as f64 / length.as_secs_f64()
     }
 }
 

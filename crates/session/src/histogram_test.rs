@@ -58,5 +58,19 @@ fn a_rate_counts_the_last_seconds() {
     }
     let end = start + 499 * ms(40);
     assert!((rate.per_second(end) - 25.0).abs() < 0.01);
+    // A stream that has paused is not as fast as before.
+    assert!((rate.per_second(end + ms(2_000)) - 12.5).abs() < 0.3);
     assert_eq!(rate.per_second(end + ms(5_000)), 0.0);
+}
+
+/// The first look at a stream often finds its first segment, come at once.
+#[test]
+fn a_burst_at_the_start_is_no_high_rate() {
+    let start = Instant::now();
+    let mut rate = Rate::new();
+    for index in 0..50u32 {
+        rate.tick(start + index * Duration::from_micros(20));
+    }
+    assert_eq!(rate.per_second(start + ms(1)), 49.0);
+    assert_eq!(rate.per_second(start + ms(2_000)), 24.5);
 }

@@ -1,9 +1,10 @@
 //! The ingest task: segments of the input channel to the demuxer to the stages.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
-use trickle_proto::subscribe::SubscribeStop;
+use trickle_proto::subscribe::{Gap, SubscribeStop};
 use trickle_proto::{SegmentReader, SubscribeError, Subscriber};
 
 use crate::error::EndReason;
@@ -14,6 +15,9 @@ use crate::shared::Shared;
 /// this with its last two frames has stalled.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
+/// Silence of the input, once it has begun, that counts as a stall.
+const STALL: Duration = Duration::from_secs(2);
+
 /// Reads the input channel until it ends or the session does.
 pub(crate) async fn run(shared: &Shared, subscriber: Subscriber, intake: Intake) {
     let mut ingest = Ingest {
@@ -22,18 +26,26 @@ pub(crate) async fn run(shared: &Shared, subscriber: Subscriber, intake: Intake)
         program: shared.program(),
         intake,
     };
-    let read = shared
-        .input_over
-        .run_until_cancelled(ingest.read(subscriber));
+    let read = async {
+        tokio::select! {
+            read = ingest.read(subscriber) => read,
+            never = count_stalls(shared) => match never {},
+        }
+    };
+    let read = shared.input_over.run_until_cancelled(read);
     let Some(result) = shared.cancel.run_until_cancelled(read).await else {
         return;
     };
     if let Some(Err(reason)) = result {
         return shared.fail(reason);
     }
-    if ingest.finish().is_err() {
-        return;
+    if ingest.finish().is_ok() {
+        drain(shared).await;
     }
+}
+
+/// Waits for the stages to finish what they have, and ends the session when they do not.
+pub(crate) async fn drain(shared: &Shared) {
     let in_time = tokio::time::timeout(DRAIN_LIMIT, shared.cancel.cancelled()).await;
     if in_time.is_err() {
         shared.fail(EndReason::ProcessorFailed(format!(
@@ -48,6 +60,26 @@ fn demuxer(program: Option<u16>) -> Demuxer {
         program,
         ..DemuxOptions::default()
     })
+}
+
+/// Counts every silence of the input that lasts for [`STALL`].
+async fn count_stalls(shared: &Shared) -> Infallible {
+    let mut counted = None;
+    loop {
+        let Some(last) = shared.lease.last_input() else {
+            tokio::time::sleep(STALL).await;
+            continue;
+        };
+        if last.elapsed() < STALL {
+            tokio::time::sleep_until(last + STALL).await;
+            continue;
+        }
+        if counted.replace(last) != Some(last) {
+            shared.stats.input_stalls.add(1);
+            tracing::warn!("nothing of the input has come for {STALL:?}");
+        }
+        tokio::time::sleep(STALL).await;
+    }
 }
 
 struct Ingest<'a> {
@@ -69,9 +101,13 @@ impl Ingest<'_> {
                 Err(error) => return Err(self.reason(&error)),
             };
             stats.segments_in.add(1);
+            let reconnects = subscriber.reconnects();
+            stats.input_reconnects.raise_to(reconnects);
             self.shared.lease.renew();
             if let Some(gap) = segment.gap() {
                 stats.input_gaps.add(gap.missing().max(1));
+                let restarted = matches!(gap, Gap::Restarted { .. });
+                stats.input_restarts.add(u64::from(restarted));
             }
             match self.segment(segment).await {
                 Ok(()) => {}
@@ -111,7 +147,7 @@ impl Ingest<'_> {
                 return Ok(());
             };
             self.shared.stats.bytes_in.add(chunk.len() as u64);
-            self.shared.lease.renew();
+            self.shared.lease.input_came();
             self.shared.side.events.received();
             self.follow_choice()?;
             self.demuxer.push(&chunk, Some(Instant::now()));

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Decoder, processor and encoder each have an OS thread; reading from and writing to the network
-//! are tasks. Between two stages stands a bounded queue whose policy says what gives way when it is
+//! are tasks. A session without an input channel is generative: a clock of its own gives the processor
+//! blank frames instead. Between two stages stands a bounded queue whose policy says what gives way when it is
 //! full; the table of them is in this crate's README. Files go through the same stages.
 
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ mod egress;
 mod encode;
 mod error;
 pub mod feed;
+mod generate;
 mod histogram;
 mod ingest;
 mod intake;

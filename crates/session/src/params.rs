@@ -16,10 +16,12 @@ const MAX_PIXELS: usize = 139_264 * 256;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WorkerParams {
     /// `width` and `height`: frames are scaled to cover this size and cropped around the centre
-    /// before they are processed. `None` leaves them as they came.
+    /// before they are processed. `None` leaves them as they came; frames of a generative session
+    /// are made at this size, else at 512×512.
     pub size: Option<(usize, usize)>,
     /// `max_framerate`, in frames per second: frames above it are dropped before they are
-    /// converted or processed. `None` lets all through.
+    /// converted or processed. `None` lets all through. It is the pace of a generative session,
+    /// which is 24 else.
     pub max_framerate: Option<f64>,
     /// `detect_out_resolution`: the output has the size of what the processor returns, else that
     /// of what it was given.
@@ -46,6 +48,7 @@ impl Default for WorkerParams {
 impl WorkerParams {
     /// Tells the stages that act on them.
     pub(crate) fn apply(&self, shared: &Shared) {
+        shared.set_size(self.size);
         shared.set_max_framerate(self.max_framerate);
         shared.standin.set_size(self.size);
         shared.choose_program(self.input_program);

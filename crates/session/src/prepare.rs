@@ -12,7 +12,7 @@ use trickle_proto::{Client, PublishOptions, Publisher, Start, Subscriber};
 use url::Url;
 
 use crate::config::SessionConfig;
-use crate::error::{ConfigError, StartError};
+use crate::error::StartError;
 use crate::intake::Intake;
 use crate::loading::wait_for_model;
 use crate::params::WorkerParams;
@@ -102,8 +102,7 @@ pub struct Prepared {
     shared: Arc<Shared>,
     config: SessionConfig,
     client: Client,
-    subscribe_url: Url,
-    subscriber: Subscriber,
+    subscriber: Option<Subscriber>,
     publisher: Option<Publisher>,
     parts: Parts,
     context: StreamContext,
@@ -127,19 +126,16 @@ impl Prepared {
         work: impl FnOnce(ForProcessing, Driver) + Send + 'static,
     ) -> Result<Self, StartError> {
         config.validate()?;
-        let subscribe_url = config.subscribe_url.clone().ok_or_else(|| {
-            ConfigError::new(
-                "subscribe_url",
-                "is missing: generative sessions, which have no input, are not supported",
-            )
-        })?;
         // Neither touches the network yet.
-        let subscriber = client
-            .subscribe(&subscribe_url, Start::Current)
-            .map_err(|error| StartError::Channel {
-                field: "subscribe_url",
-                reason: error.to_string(),
-            })?;
+        let subscriber = match &config.subscribe_url {
+            None => None,
+            Some(url) => Some(client.subscribe(url, Start::Current).map_err(|error| {
+                StartError::Channel {
+                    field: "subscribe_url",
+                    reason: error.to_string(),
+                }
+            })?),
+        };
         let publisher = match &config.publish_url {
             None => None,
             Some(url) => Some(connect(client, url, false).await?),
@@ -168,7 +164,6 @@ impl Prepared {
             shared,
             config,
             client: client.clone(),
-            subscribe_url,
             subscriber,
             publisher,
             context,
@@ -207,7 +202,7 @@ impl Prepared {
         Ok(Session::new(
             self.parts,
             self.context,
-            self.subscribe_url,
+            self.config.subscribe_url,
             self.config.publish_url,
             publishing,
         ))

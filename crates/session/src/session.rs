@@ -26,7 +26,7 @@ use crate::shared::Shared;
 use crate::side::SideChannels;
 use crate::status::{SessionState, SessionStatus, SessionSummary};
 use crate::thread::{StageThread, panic_message};
-use crate::{egress, ingest};
+use crate::{egress, generate, ingest};
 
 /// Longest wait for a stage to end when the session is stopped.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -41,7 +41,7 @@ const PROCESSOR_LIMIT: Duration = Duration::from_millis(100);
 /// dropping thread for up to 3 s while a processor finishes its frame.
 pub struct Session {
     shared: Arc<Shared>,
-    subscribe_url: Url,
+    subscribe_url: Option<Url>,
     publish_url: Option<Url>,
     started: Instant,
     /// The processor's way to the side channels.
@@ -56,7 +56,7 @@ pub struct Session {
 /// Everything that runs for a session.
 pub(crate) struct Parts {
     shared: Arc<Shared>,
-    /// `ingest`, `egress` and what else is a task.
+    /// `ingest` or the clock, `egress` and what else is a task.
     tasks: Vec<JoinHandle<()>>,
     /// The decoding and the encoding stage.
     coders: Vec<StageThread>,
@@ -85,7 +85,7 @@ impl Session {
     pub(crate) fn new(
         parts: Parts,
         context: StreamContext,
-        subscribe_url: Url,
+        subscribe_url: Option<Url>,
         publish_url: Option<Url>,
         publishing: watch::Receiver<()>,
     ) -> Self {
@@ -134,7 +134,7 @@ impl Session {
             SessionState::Stopping
         } else if sent > 0 || snapshot.frames.out > 0 {
             SessionState::Running
-        } else if came > 0 {
+        } else if came > 0 || snapshot.frames.generated > 0 {
             SessionState::Starting
         } else {
             SessionState::Waiting
@@ -144,7 +144,7 @@ impl Session {
             state,
             ended: reason.filter(|_| ended),
             uptime_s: now.saturating_duration_since(self.started).as_secs_f64(),
-            subscribe_url: Some(self.subscribe_url.to_string()),
+            subscribe_url: self.subscribe_url.as_ref().map(Url::to_string),
             publish_url: self.publish_url.as_ref().map(Url::to_string),
             current_params: self.shared.params(),
             fps: snapshot.fps,
@@ -257,9 +257,11 @@ impl Parts {
         backends: &Backends,
         config: &SessionConfig,
     ) -> Result<(), StartError> {
-        let decode = DecodeStage::new(Arc::clone(&self.shared), backends.clone());
-        self.coders
-            .push(StageThread::spawn("decode", &self.shared, || decode.run())?);
+        if config.subscribe_url.is_some() {
+            let decode = DecodeStage::new(Arc::clone(&self.shared), backends.clone());
+            self.coders
+                .push(StageThread::spawn("decode", &self.shared, || decode.run())?);
+        }
         let encode = EncodeStage::new(
             Arc::clone(&self.shared),
             backends.clone(),
@@ -274,7 +276,7 @@ impl Parts {
     /// Starts the tasks; the receiver is closed when the output has ended.
     pub(crate) fn spawn_tasks(
         &mut self,
-        subscriber: Subscriber,
+        subscriber: Option<Subscriber>,
         publisher: Option<Publisher>,
         intake: Intake,
         config: &SessionConfig,
@@ -283,7 +285,10 @@ impl Parts {
         let (done, publishing) = watch::channel(());
         let shared = Arc::clone(&self.shared);
         self.spawn("ingest", async move {
-            ingest::run(&shared, subscriber, intake).await;
+            match subscriber {
+                Some(subscriber) => ingest::run(&shared, subscriber, intake).await,
+                None => generate::run(&shared).await,
+            }
         });
         let shared = Arc::clone(&self.shared);
         self.spawn("egress", async move {

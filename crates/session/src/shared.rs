@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use trickle_processor::{OverlaySlot, Params, ProcessorError};
 
@@ -27,7 +28,7 @@ pub(crate) struct Queues {
 
 impl Queues {
     /// For a live stream: what is late gives way. The table in the README tells these numbers too.
-    fn live() -> Self {
+    fn live(generative: bool) -> Self {
         let audio = Rule::newest_within(256, Duration::from_secs(3));
         let queue = |video| {
             Queue::new(Rules {
@@ -38,7 +39,8 @@ impl Queues {
         };
         Self {
             decode: queue(Rule::skip(180, Duration::from_secs(3))),
-            process: queue(Rule::newest(2)),
+            // A clock has always another frame: none need wait for its turn.
+            process: queue(Rule::newest(if generative { 1 } else { 2 })),
             encode: queue(Rule::wait(2)),
             egress: queue(Rule::skip(120, Duration::from_secs(1))),
         }
@@ -105,10 +107,17 @@ pub(crate) struct Shared {
     takes_audio: AtomicBool,
     /// Whether anybody still cares.
     pub(crate) lease: Lease,
+    /// Nobody can be expected to show interest otherwise than by taking the output: there is
+    /// neither input nor control channel.
+    pub(crate) output_renews: bool,
+    /// Told when `max_framerate` changes.
+    pub(crate) pace_changed: Notify,
     leave_output: AtomicBool,
     reason: Mutex<Option<EndReason>>,
     /// Bits of an `f64`; zero is no limit.
     max_framerate: AtomicU64,
+    /// Columns in the upper half, rows in the lower; zero is the input's own.
+    size: AtomicU64,
     force_keyframe: AtomicBool,
     /// Program of the input that is read unless a parameter names another.
     usual_program: Option<u16>,
@@ -121,11 +130,16 @@ impl Shared {
     /// For a live session.
     pub(crate) fn live(config: &SessionConfig, overlay: OverlaySlot) -> Self {
         let standin = Standin::new(config.stall_timeout, config.on_stall, overlay);
-        Self {
+        let generative = config.subscribe_url.is_none();
+        let shared = Self {
             standin,
             usual_program: config.program,
+            queues: Queues::live(generative),
+            output_renews: generative && config.control_url.is_none(),
             ..Self::new(config.id.clone(), true)
-        }
+        };
+        shared.stats.facts().input.generative = generative;
+        shared
     }
 
     /// In which nobody stands in for the processor.
@@ -136,10 +150,13 @@ impl Shared {
             clock: Mutex::new(None),
             takes_audio: AtomicBool::new(false),
             lease: Lease::new(),
+            output_renews: false,
+            pace_changed: Notify::new(),
+            size: AtomicU64::new(0),
             leave_output: AtomicBool::new(false),
             id,
             queues: if live {
-                Queues::live()
+                Queues::live(false)
             } else {
                 Queues::offline()
             },
@@ -245,6 +262,18 @@ impl Shared {
     pub(crate) fn set_max_framerate(&self, rate: Option<f64>) {
         self.max_framerate
             .store(rate.unwrap_or(0.0).to_bits(), Ordering::Relaxed);
+        self.pace_changed.notify_one();
+    }
+
+    /// `width` and `height` as they stand.
+    pub(crate) fn size(&self) -> Option<(usize, usize)> {
+        let size = self.size.load(Ordering::Relaxed);
+        (size != 0).then_some(((size >> 32) as usize, (size & 0xffff_ffff) as usize))
+    }
+
+    pub(crate) fn set_size(&self, size: Option<(usize, usize)>) {
+        let size = size.map_or(0, |(width, height)| (width as u64) << 32 | height as u64);
+        self.size.store(size, Ordering::Relaxed);
     }
 
     /// Program of the input to read; `None` reads the first one listed.

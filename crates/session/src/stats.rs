@@ -26,6 +26,11 @@ impl Counter {
         }
     }
 
+    /// Takes over what somebody else counts.
+    pub(crate) fn raise_to(&self, count: u64) {
+        self.0.fetch_max(count, Relaxed);
+    }
+
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -53,6 +58,7 @@ impl Meter {
 #[derive(Debug)]
 pub(crate) struct Stats {
     pub(crate) video_in: Counter,
+    pub(crate) generated: Counter,
     pub(crate) decoded: Counter,
     pub(crate) processed: Counter,
     pub(crate) video_out: Counter,
@@ -68,10 +74,15 @@ pub(crate) struct Stats {
     pub(crate) transport_faults: Counter,
     pub(crate) timeline_rebases: Counter,
     pub(crate) input_gaps: Counter,
+    pub(crate) input_stalls: Counter,
+    pub(crate) input_reconnects: Counter,
+    pub(crate) input_restarts: Counter,
     pub(crate) damaged_pictures: Counter,
     pub(crate) decoder_restarts: Counter,
     pub(crate) encoder_restarts: Counter,
+    pub(crate) backends_lost: Counter,
     pub(crate) output_segments_lost: Counter,
+    pub(crate) output_reconnects: Counter,
     pub(crate) processor_errors: Counter,
     pub(crate) processor_panics: Counter,
     pub(crate) processor_stalls: Counter,
@@ -161,6 +172,7 @@ impl Stats {
     pub(crate) fn new() -> Self {
         Self {
             video_in: Counter::default(),
+            generated: Counter::default(),
             decoded: Counter::default(),
             processed: Counter::default(),
             video_out: Counter::default(),
@@ -176,10 +188,15 @@ impl Stats {
             transport_faults: Counter::default(),
             timeline_rebases: Counter::default(),
             input_gaps: Counter::default(),
+            input_stalls: Counter::default(),
+            input_reconnects: Counter::default(),
+            input_restarts: Counter::default(),
             damaged_pictures: Counter::default(),
             decoder_restarts: Counter::default(),
             encoder_restarts: Counter::default(),
+            backends_lost: Counter::default(),
             output_segments_lost: Counter::default(),
+            output_reconnects: Counter::default(),
             processor_errors: Counter::default(),
             processor_panics: Counter::default(),
             processor_stalls: Counter::default(),
@@ -262,6 +279,7 @@ impl Stats {
         let dropped = &self.dropped;
         let frames = FrameCounts {
             received: self.video_in.get(),
+            generated: self.generated.get(),
             decoded: self.decoded.get(),
             processed: self.processed.get(),
             out: self.video_out.get(),
@@ -304,10 +322,15 @@ impl Stats {
             transport: self.transport_faults.get(),
             timeline_rebases: self.timeline_rebases.get(),
             input_gaps: self.input_gaps.get(),
+            input_stalls: self.input_stalls.get(),
+            input_reconnects: self.input_reconnects.get(),
+            input_restarts: self.input_restarts.get(),
             damaged_pictures: self.damaged_pictures.get(),
             decoder_restarts: self.decoder_restarts.get(),
             encoder_restarts: self.encoder_restarts.get(),
+            backends_lost: self.backends_lost.get(),
             output_segments_lost: self.output_segments_lost.get(),
+            output_reconnects: self.output_reconnects.get(),
         };
         let mut facts = self.facts().clone();
         facts.input.bytes = self.bytes_in.get();

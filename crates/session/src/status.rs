@@ -87,6 +87,8 @@ pub struct FrameCounts {
     /// Coded pictures that came in.
     #[serde(rename = "in")]
     pub received: u64,
+    /// Blank frames that the clock of a generative session made.
+    pub generated: u64,
     /// Frames that the decoder gave.
     pub decoded: u64,
     /// Frames that the processor was given.
@@ -183,6 +185,8 @@ pub struct Percentiles {
 /// What comes in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct InputStatus {
+    /// The session has no input channel: a clock of its own makes its frames.
+    pub generative: bool,
     /// Bytes.
     pub bytes: u64,
     /// Segments.
@@ -302,14 +306,25 @@ pub struct Faults {
     pub timeline_rebases: u64,
     /// Segments of the input that were missed.
     pub input_gaps: u64,
+    /// Times that nothing of the input came for 2 s, after it had begun.
+    pub input_stalls: u64,
+    /// Times that the input's relay was found again, after it could not be reached or refused.
+    pub input_reconnects: u64,
+    /// Times that the input began anew, because its publisher or the relay did.
+    pub input_restarts: u64,
     /// Coded pictures that were damaged.
     pub damaged_pictures: u64,
     /// Times that the decoder broke and was opened anew.
     pub decoder_restarts: u64,
     /// Times that the encoder broke and was opened anew.
     pub encoder_restarts: u64,
+    /// Times that a codec was given up for the next backend's, because it broke again and again
+    /// or its device was lost.
+    pub backends_lost: u64,
     /// Segments of the output that could not be finished.
     pub output_segments_lost: u64,
+    /// Times that the output's relay was found again, after it could not be reached or refused.
+    pub output_reconnects: u64,
 }
 
 /// The channels beside the media; `null` for those that the session was not given.

@@ -7,7 +7,7 @@ use trickle_media::{TimeBase, Timestamp};
 
 /// Output time of the first unit, in whole seconds: room below it for what comes late or is
 /// shown before it, and far from the wrap of 33-bit timestamps for a day.
-const START_SECONDS: i64 = 10;
+pub(crate) const START_SECONDS: i64 = 10;
 /// A step forward that is longer is a jump of the input's clock.
 const FORWARD: i64 = 10 * MPEG;
 /// A step backward that is longer is one too; a shorter is a source's jitter.

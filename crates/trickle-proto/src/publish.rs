@@ -66,6 +66,7 @@ pub struct PublishState {
     resync: bool,
     reset: bool,
     stop: Option<PublishStop>,
+    reconnects: u64,
 }
 
 impl PublishState {
@@ -81,7 +82,15 @@ impl PublishState {
             resync: false,
             reset: false,
             stop: None,
+            reconnects: 0,
         }
+    }
+
+    /// Times that the relay was found again, after segments were lost because it could not be
+    /// reached or was not available.
+    #[must_use]
+    pub fn reconnects(&self) -> u64 {
+        self.reconnects
     }
 
     /// The index of the next segment.
@@ -118,7 +127,8 @@ impl PublishState {
     /// resumes keeps its own numbers where they are ahead, so that readers can go on too.
     /// `reset`: nothing of its own is under way that a reset would cut short.
     pub fn resynced(&mut self, next: Option<Seq>, reset: bool) {
-        self.resync = false;
+        // The first time, of a publisher that resumes, nothing was lost before.
+        self.reconnects += u64::from(std::mem::take(&mut self.resync));
         self.reset = reset;
         self.next = self.next.max(next.unwrap_or(Seq::ZERO));
     }

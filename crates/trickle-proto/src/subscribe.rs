@@ -142,6 +142,7 @@ pub struct SubscribeState {
     /// First failure since the last success.
     failing_since: Option<Instant>,
     ahead_since: Option<Instant>,
+    reconnects: u64,
 }
 
 impl SubscribeState {
@@ -159,7 +160,14 @@ impl SubscribeState {
             backoff: Backoff::new(policy, seed),
             failing_since: None,
             ahead_since: None,
+            reconnects: 0,
         }
+    }
+
+    /// Times that the relay answered again, after it could not be reached or refused for a while.
+    #[must_use]
+    pub fn reconnects(&self) -> u64 {
+        self.reconnects
     }
 
     /// The segment to ask for.
@@ -205,7 +213,7 @@ impl SubscribeState {
         let Some(seq) = seq.or(asked) else {
             return Step::Fail(SubscribeStop::NoIndex);
         };
-        self.failing_since = None;
+        self.succeeded();
         self.ahead_since = None;
         self.backoff.reset();
         if let (None, Some(expected)) = (asked, self.expected)
@@ -236,7 +244,7 @@ impl SubscribeState {
                 Step::Fail(SubscribeStop::Refused(crate::wire::STATUS_NO_SEGMENT)),
             );
         };
-        self.failing_since = None;
+        self.succeeded();
         match latest {
             Some(latest) if latest > asked => {
                 self.ahead_since = None;
@@ -253,6 +261,12 @@ impl SubscribeState {
                 self.wanted = SegmentRef::Current;
                 Step::Ask(Duration::ZERO)
             }
+        }
+    }
+
+    fn succeeded(&mut self) {
+        if self.failing_since.take().is_some() {
+            self.reconnects += 1;
         }
     }
 

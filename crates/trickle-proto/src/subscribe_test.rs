@@ -194,6 +194,22 @@ fn each_outage_has_a_window_of_its_own() {
 }
 
 #[test]
+fn outages_that_were_ridden_out_are_counted() {
+    let mut rig = Rig::after(1);
+    assert_eq!(rig.state.reconnects(), 0);
+    for answer in [GetAnswer::NoAnswer, GetAnswer::Unavailable(503)] {
+        rig.answer(answer);
+        rig.answer(answer);
+    }
+    rig.answer(segment(2));
+    rig.answer(segment(3));
+    assert_eq!(rig.state.reconnects(), 1);
+    rig.answer(GetAnswer::NoAnswer);
+    rig.answer(no_segment(9));
+    assert_eq!(rig.state.reconnects(), 2);
+}
+
+#[test]
 fn a_refusal_is_final() {
     let step = Rig::new(Start::Current).answer(GetAnswer::Refused(401));
     assert_eq!(step, Step::Fail(SubscribeStop::Refused(401)));

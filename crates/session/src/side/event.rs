@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use trickle_media::backend::Chosen;
 use trickle_processor::Params;
 use url::Url;
 
+use crate::shared::Shared;
 use crate::status::Fps;
 
 /// `queue_event_type` of everything but heartbeats.
@@ -44,6 +46,7 @@ pub(crate) enum Event {
         /// How many of its kind this stands for.
         count: u64,
     },
+    BackendLost(BackendLost),
     StreamStopped {
         reason: String,
     },
@@ -52,6 +55,18 @@ pub(crate) enum Event {
         kind: String,
         fields: Map<String, Value>,
     },
+}
+
+/// A codec was given up: its device is lost, or it broke again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BackendLost {
+    /// `decode` or `encode`.
+    pub(crate) direction: &'static str,
+    /// Name of the backend that it was of.
+    pub(crate) backend: String,
+    /// That which goes on.
+    pub(crate) next: String,
+    pub(crate) reason: String,
 }
 
 /// Everything a heartbeat tells beside the channels.
@@ -81,6 +96,33 @@ pub(crate) struct Condition {
     pub(crate) restart_count: u64,
 }
 
+impl BackendLost {
+    /// Another codec than that of `backend`, which broke, was `chosen`: counts and reports it. The
+    /// same one, opened anew, is nothing new.
+    pub(crate) fn note<T>(
+        direction: &'static str,
+        backend: String,
+        detail: String,
+        chosen: &Chosen<T>,
+        shared: &Shared,
+    ) {
+        if backend == chosen.backend {
+            return;
+        }
+        let refused = chosen.passed_over.iter().find(|(name, _)| *name == backend);
+        let reason = refused.map_or(detail, |(_, refused)| refused.reason.clone());
+        let next = chosen.backend.clone();
+        tracing::error!(direction, backend, next, reason, "a backend is given up");
+        shared.stats.backends_lost.add(1);
+        shared.side.events.emit(Event::BackendLost(Self {
+            direction,
+            backend,
+            next,
+            reason,
+        }));
+    }
+}
+
 impl Event {
     /// The message, for something that happened at `timestamp` (ms since 1970).
     pub(crate) fn message(&self, timestamp: u64) -> Bytes {
@@ -100,6 +142,15 @@ impl Event {
             } => (
                 "error",
                 json!({"source": source, "message": message, "count": count}),
+            ),
+            Self::BackendLost(lost) => (
+                "backend_lost",
+                json!({
+                    "direction": lost.direction,
+                    "backend": lost.backend,
+                    "next": lost.next,
+                    "reason": lost.reason,
+                }),
             ),
             Self::StreamStopped { reason } => ("stream_stopped", json!({"reason": reason})),
             Self::Custom { kind, fields } => (kind.as_str(), Value::Object(fields.clone())),

@@ -48,6 +48,15 @@ fn what_happens_to_a_stream() {
         r#"{"event":{"type":"error","timestamp":1700000000123,"source":"processor","message":"it \"failed\"","count":3},"queue_event_type":"ai_stream_events"}"#,
     );
     is(
+        &message(Event::BackendLost(BackendLost {
+            direction: "decode",
+            backend: "cuda:0".into(),
+            next: "cpu".into(),
+            reason: "cuda:0 is unusable until the process ends".into(),
+        })),
+        r#"{"event":{"type":"backend_lost","timestamp":1700000000123,"direction":"decode","backend":"cuda:0","next":"cpu","reason":"cuda:0 is unusable until the process ends"},"queue_event_type":"ai_stream_events"}"#,
+    );
+    is(
         &message(Event::StreamStopped {
             reason: "the input ended".into(),
         }),

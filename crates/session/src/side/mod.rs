@@ -31,7 +31,7 @@ use crate::error::StartError;
 use crate::shared::Shared;
 use crate::status::ChannelsStatus;
 
-pub(crate) use self::event::Event;
+pub(crate) use self::event::{BackendLost, Event};
 pub(crate) use self::events::Events;
 
 /// Longest time that events and data may take to go out once the session has ended.

@@ -133,7 +133,7 @@ impl Watch {
         let (error, error_time) = self.last_error.clone().unzip();
         Condition {
             start_time: self.started,
-            state: self.state(now),
+            state: self.state(snapshot.facts.input.generative, now),
             input_fps: snapshot.fps.ingress_video_fps,
             last_input_time: self.last_input,
             output_fps: snapshot.fps.egress_video_fps,
@@ -148,9 +148,16 @@ impl Watch {
     }
 
     /// go-livepeer's word.
-    fn state(&self, now: u64) -> &'static str {
+    fn state(&self, generative: bool, now: u64) -> &'static str {
         let stalled = |last: Option<u64>| last.is_none_or(|at| now.saturating_sub(at) > STALL_MS);
-        if self.last_input.is_none() {
+        if generative {
+            // It has no input to be away.
+            match self.last_output {
+                None if now.saturating_sub(self.started) <= STALL_MS => "OFFLINE",
+                last if stalled(last) => "DEGRADED_INFERENCE",
+                _ => "ONLINE",
+            }
+        } else if self.last_input.is_none() {
             "OFFLINE"
         } else if stalled(self.last_input) {
             "DEGRADED_INPUT"

@@ -137,6 +137,13 @@ impl Publisher {
         self.url.url()
     }
 
+    /// Times that the relay was found again, after segments were lost because it could not be
+    /// reached or was not available.
+    #[must_use]
+    pub fn reconnects(&self) -> u64 {
+        self.state.reconnects()
+    }
+
     /// Begins the next segment, and connects for the one after it.
     ///
     /// After a lost connection this waits, within the retry window, until the relay answers

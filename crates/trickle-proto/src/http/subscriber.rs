@@ -64,6 +64,12 @@ impl Subscriber {
         self.state.wanted()
     }
 
+    /// Times that the relay answered again, after it could not be reached or refused for a while.
+    #[must_use]
+    pub fn reconnects(&self) -> u64 {
+        self.state.reconnects()
+    }
+
     /// Waits for the next segment to begin; `None` at the end of the stream.
     ///
     /// May be called before the last segment is read to its end. Cancelling it loses nothing.
