@@ -24,8 +24,11 @@ pub(crate) struct StartRequest {
     /// `manifest_id`, else `stream_id`: names the session where there is no request id.
     #[schema(max_length = 512)]
     pub(crate) stream_id: Option<String>,
+    /// Where the input is read. Without it the stream is generative: the processor is given black
+    /// frames of `width` × `height` (512 × 512) at `max_framerate` (24).
     #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]
     pub(crate) subscribe_url: Option<Url>,
+    /// Where the output is published. Without it frames are processed and end there.
     #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]
     pub(crate) publish_url: Option<Url>,
     #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]

@@ -1,7 +1,9 @@
 //! The decoding stage around decoders that do what they are told.
 
 use super::*;
-use crate::testing::{Obedient, audio_stream, packet_item, picture_item, video_stream};
+use crate::testing::{
+    Obedient, audio_stream, card_and_spare, lost_card, packet_item, picture_item, video_stream,
+};
 
 struct Bench {
     shared: Arc<Shared>,
@@ -18,7 +20,11 @@ impl Bench {
 
     /// Runs the stage over `items` on this thread; what comes out.
     fn run(&self, items: Vec<Item>) -> Vec<Item> {
-        let stage = DecodeStage::new(Arc::clone(&self.shared), self.backend.backends());
+        self.run_on(self.backend.backends(), items)
+    }
+
+    fn run_on(&self, backends: Backends, items: Vec<Item>) -> Vec<Item> {
+        let stage = DecodeStage::new(Arc::clone(&self.shared), backends);
         let shared = Arc::clone(&self.shared);
         let feeder = std::thread::spawn(move || {
             for item in items {
@@ -93,6 +99,43 @@ fn a_decoder_that_only_breaks_ends_the_session() {
     assert_eq!(
         bench.backend.decoders.lock().unwrap().len(),
         MAX_BREAKS as usize
+    );
+}
+
+/// The next backend takes over; the table of the worker, and so other sessions, keep the card.
+#[test]
+fn a_decoder_that_breaks_again_and_again_is_given_up_for_the_next_backends() {
+    let bench = Bench::new(true);
+    let mut events = bench.shared.side.events.open();
+    let spare = Arc::new(Obedient::default());
+    let backends = card_and_spare(&bench.backend, &spare);
+    let video = video_stream(16, 8);
+    let told = [
+        "ok", "broken", "ok", "broken", "broken", "broken", "ok", "ok",
+    ];
+    let items = (0..).zip(told);
+    let items = items.map(|(n, told)| picture_item(n * 40, told, &video));
+    let out = bench.run_on(backends.clone(), items.collect());
+    assert_eq!(frames(&out).last(), Some(&280));
+    let opened = |backend: &Obedient| backend.decoders.lock().unwrap().len();
+    // A frame in between forgives.
+    assert_eq!((opened(&bench.backend), opened(&spare)), (4, 1));
+    let stats = &bench.shared.stats;
+    assert_eq!(stats.decoder_restarts.get(), 4);
+    assert_eq!(stats.backends_lost.get(), 1);
+    let decoder = stats.facts().decoder.clone().unwrap();
+    assert_eq!(decoder.backend, "spare");
+    let reason = "it broke 3 times: as told";
+    assert!(decoder.passed_over[0].contains(reason), "{decoder:?}");
+    let event = events.try_recv().unwrap().into_event();
+    assert_eq!(event, lost_card("decode", reason));
+    assert!(events.try_recv().is_err(), "it is told once");
+
+    let other = Bench::new(true);
+    other.run_on(backends, vec![picture_item(0, "ok", &video)]);
+    assert_eq!(
+        other.shared.stats.facts().decoder.clone().unwrap().backend,
+        "card"
     );
 }
 

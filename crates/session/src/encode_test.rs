@@ -1,7 +1,7 @@
 //! The encoding stage around encoders that do what they are told.
 
 use super::*;
-use crate::testing::{Obedient, frame_item};
+use crate::testing::{Obedient, card_and_spare, frame_item, lost_card};
 
 struct Bench {
     shared: Arc<Shared>,
@@ -18,9 +18,13 @@ impl Bench {
 
     /// Runs the stage over `items`; the units that come out: time in ms, text, keyframe.
     fn run(&self, sink: bool, items: Vec<Item>) -> Vec<(i64, String, bool)> {
+        self.run_on(self.backend.backends(), sink, items)
+    }
+
+    fn run_on(&self, backends: Backends, sink: bool, items: Vec<Item>) -> Vec<(i64, String, bool)> {
         let stage = EncodeStage::new(
             Arc::clone(&self.shared),
-            self.backend.backends(),
+            backends,
             EncodeConfig::default(),
             sink,
         );
@@ -156,6 +160,32 @@ fn a_broken_encoder_is_opened_anew_and_given_up_when_it_only_breaks() {
         Some(EndReason::EncoderFailed(_))
     ));
     assert_eq!(bench.opened().len(), MAX_BREAKS as usize);
+}
+
+#[test]
+fn an_encoder_that_breaks_again_and_again_is_given_up_for_the_next_backends() {
+    let bench = Bench::new();
+    let mut events = bench.shared.side.events.open();
+    let spare = Arc::new(Obedient::default());
+    let backends = card_and_spare(&bench.backend, &spare);
+    let widths = [64, 13, 13, 13, 64, 64];
+    let frames = (0..)
+        .zip(widths)
+        .map(|(n, width)| frame_item(n * 40, (width, 64)));
+    let out = bench.run_on(backends, false, frames.collect());
+    let out: Vec<_> = out
+        .iter()
+        .map(|(at, _, keyframe)| (*at, *keyframe))
+        .collect();
+    assert_eq!(out, [(0, true), (160, true), (200, false)]);
+    assert_eq!(spare.encoders.lock().unwrap().len(), 1);
+    let stats = &bench.shared.stats;
+    assert_eq!(stats.backends_lost.get(), 1);
+    assert_eq!(stats.dropped.encoder_error.get(), 3);
+    assert_eq!(stats.facts().encoder.clone().unwrap().backend, "spare");
+    let event = events.try_recv().unwrap().into_event();
+    let reason = "it broke 3 times: obedient failed: as told";
+    assert_eq!(event, lost_card("encode", reason));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The ingest task: segments of the input channel to the demuxer to the stages.
 
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
 use trickle_proto::subscribe::{Gap, SubscribeStop};
@@ -10,6 +10,7 @@ use trickle_proto::{SegmentReader, SubscribeError, Subscriber};
 use crate::error::EndReason;
 use crate::intake::{Intake, Over};
 use crate::shared::Shared;
+use crate::thread::now;
 
 /// How long the stages may take to finish after the input has ended. A model that is slower than
 /// this with its last two frames has stalled.
@@ -136,7 +137,7 @@ impl Ingest<'_> {
                         biased;
                         chunk = &mut chunk => chunk,
                         () = tokio::time::sleep_until(deadline.into()) => {
-                            self.demuxer.flush_quiet(Instant::now());
+                            self.demuxer.flush_quiet(now());
                             self.hand_on()?;
                             chunk.await
                         }
@@ -150,7 +151,7 @@ impl Ingest<'_> {
             self.shared.lease.input_came();
             self.shared.side.events.received();
             self.follow_choice()?;
-            self.demuxer.push(&chunk, Some(Instant::now()));
+            self.demuxer.push(&chunk, Some(now()));
             self.hand_on()?;
         }
     }

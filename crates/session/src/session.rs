@@ -25,7 +25,7 @@ use crate::metrics::{LatencyTotals, QueueDepth};
 use crate::shared::Shared;
 use crate::side::SideChannels;
 use crate::status::{SessionState, SessionStatus, SessionSummary};
-use crate::thread::{StageThread, panic_message};
+use crate::thread::{StageThread, now, panic_message};
 use crate::{egress, generate, ingest};
 
 /// Longest wait for a stage to end when the session is stopped.
@@ -94,7 +94,7 @@ impl Session {
             shared: Arc::clone(&parts.shared),
             subscribe_url,
             publish_url,
-            started: Instant::now(),
+            started: now(),
             context,
             parts: Mutex::new(parts),
             publishing,
@@ -120,7 +120,7 @@ impl Session {
 
     /// What it does at this moment. Cheap enough to be asked for at every request.
     pub fn status(&self) -> SessionStatus {
-        let now = Instant::now();
+        let now = now();
         let mut snapshot = self.shared.stats.snapshot(now);
         snapshot.facts.processor.draining = self.draining();
         snapshot.facts.processor.stalled = self.shared.standin.is_standing_in();

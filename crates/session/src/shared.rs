@@ -17,6 +17,7 @@ use crate::queue::{NEWEST_MARKS, Queue, Rule, Rules};
 use crate::side::Side;
 use crate::standin::Standin;
 use crate::stats::Stats;
+use crate::thread;
 
 /// The queues of a session, each named by the stage that it feeds.
 pub(crate) struct Queues {
@@ -181,7 +182,7 @@ impl Shared {
         if let Some(now) = *self.clock.lock().unwrap_or_else(PoisonError::into_inner) {
             return self.live.then_some(now);
         }
-        self.live.then(Instant::now)
+        self.live.then(thread::now)
     }
 
     /// Whether the output channel is to be left open at the end.
@@ -317,3 +318,7 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "shared_test.rs"]
+mod tests;

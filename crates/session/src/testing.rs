@@ -8,13 +8,14 @@ use trickle_media::access_unit::{AccessUnit, Codec, TrackId, UnitFlags};
 use trickle_media::backend::{Backend, BackendDescription, Backends};
 use trickle_media::coder::{Decoder, Encoder, VideoDecoder, VideoEncoder, VideoEncoderSettings};
 use trickle_media::error::{CodecError, Unsupported};
-use trickle_media::frame::{FramePool, Image, PixelFormat, PlanarImage};
+use trickle_media::frame::{FramePool, Image, PixelFormat, PlanarImage, StageTimes};
 use trickle_media::stream::StreamParams;
 use trickle_media::{
     AudioParams, ColorDescription, StreamInfo, Timestamp, VideoFrame, VideoParams,
 };
 
-use crate::item::{Coded, Frame, Item};
+use crate::item::{Coded, Encoded, Frame, Item};
+use crate::side::{BackendLost, Event};
 
 /// A backend whose codecs do what they are told, and that remembers what it was asked for.
 #[derive(Debug, Default)]
@@ -72,6 +73,50 @@ impl Backend for Obedient {
             ready: VecDeque::new(),
         }))
     }
+}
+
+/// An obedient backend under a name of its own.
+#[derive(Debug)]
+pub(crate) struct Named(pub(crate) &'static str, pub(crate) Arc<Obedient>);
+
+impl Backend for Named {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn describe(&self) -> BackendDescription {
+        self.1.describe()
+    }
+
+    fn open_decoder(
+        &self,
+        params: &VideoParams,
+        pool: &FramePool,
+    ) -> Result<VideoDecoder, Unsupported> {
+        self.1.open_decoder(params, pool)
+    }
+
+    fn open_encoder(&self, settings: &VideoEncoderSettings) -> Result<VideoEncoder, Unsupported> {
+        self.1.open_encoder(settings)
+    }
+}
+
+/// A `card` and a `spare`, asked in this order.
+pub(crate) fn card_and_spare(card: &Arc<Obedient>, spare: &Arc<Obedient>) -> Backends {
+    Backends::new(vec![
+        Arc::new(Named("card", Arc::clone(card))),
+        Arc::new(Named("spare", Arc::clone(spare))),
+    ])
+}
+
+/// What a session is told of a card that was given up.
+pub(crate) fn lost_card(direction: &'static str, reason: &str) -> Event {
+    Event::BackendLost(BackendLost {
+        direction,
+        backend: "card".into(),
+        next: "spare".into(),
+        reason: reason.into(),
+    })
 }
 
 /// Decodes a unit to a frame, unless its first byte says otherwise: `d` damaged, `b` broken,
@@ -236,6 +281,15 @@ pub(crate) fn packet_item(at: i64, stream: &Arc<StreamInfo>) -> Item {
     Item::Packet(Coded {
         unit,
         stream: Arc::clone(stream),
+    })
+}
+
+pub(crate) fn encoded_item(at: i64, keyframe: bool) -> Item {
+    let mut unit = unit(Codec::H264, ms(at), "encoded");
+    unit.keyframe = keyframe;
+    Item::Encoded(Encoded {
+        unit,
+        times: StageTimes::default(),
     })
 }
 

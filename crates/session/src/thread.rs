@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::error::{EndReason, StartError};
@@ -31,10 +32,13 @@ impl StageThread {
     ) -> Result<Self, StartError> {
         let (alive, running) = watch::channel(());
         let shared = Arc::clone(shared);
+        // Clocks of the thread are those of the runtime that the session belongs to.
+        let runtime = Handle::try_current().ok();
         let handle = std::thread::Builder::new()
             .name(stage.into())
             .spawn(move || {
                 let _alive = alive;
+                let _context = runtime.as_ref().map(Handle::enter);
                 let _span = tracing::info_span!("session", id = %shared.id).entered();
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
                     let message = panic_message(panic.as_ref());
@@ -93,6 +97,11 @@ impl StageThread {
         }
         self.join();
     }
+}
+
+/// Now, by the clock of the runtime, which tests may move.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// The text of a panic, where it has one.

@@ -3,6 +3,10 @@
 #![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod common;
+mod devices;
+mod generative;
+mod neighbours;
+mod outages;
 mod programs;
 mod side;
 
@@ -395,13 +399,6 @@ async fn a_start_that_cannot_be_says_what_is_wrong() {
                 .expect_err("it must not start")
         }
     };
-    let generative = SessionConfig {
-        subscribe_url: None,
-        ..bench.config("generative")
-    };
-    let error = start(generative, model("passthrough")).await;
-    assert!(matches!(&error, StartError::Config(error) if error.field == "subscribe_url"));
-
     let mut bad = bench.config("bad");
     bad.params = params(json!({"max_framerate": 0}));
     let error = start(bad, model("passthrough")).await;
@@ -685,6 +682,7 @@ async fn a_publisher_that_starts_again_at_0_is_gone_on_with() {
         .await;
     }
     let summary = session.stop().await;
+    assert_eq!(summary.status.faults.input_restarts, 1);
     assert_eq!(summary.reason, EndReason::Stopped);
     let mut reader = bench.reader();
     reader.rest().await;
@@ -730,6 +728,11 @@ async fn a_relay_that_restarts_is_gone_on_with() {
     let mut reader = Reader::new(&client(), &url("out"), Start::Current);
     reader.pictures(1).await;
     let summary = session.stop().await;
+    let faults = summary.status.faults;
+    assert!(
+        faults.input_reconnects >= 1 && faults.output_reconnects >= 1,
+        "{faults:?}"
+    );
     assert_eq!(summary.reason, EndReason::Stopped);
 }
 

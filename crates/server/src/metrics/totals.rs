@@ -74,6 +74,7 @@ impl Totals {
         let frames = &status.frames;
         for (stage, count) in [
             ("in", frames.received),
+            ("generated", frames.generated),
             ("decoded", frames.decoded),
             ("processed", frames.processed),
             ("out", frames.out),

@@ -14,6 +14,7 @@ use super::watch::Watch;
 use crate::error::EndReason;
 use crate::shared::Shared;
 use crate::stats::Counter;
+use crate::thread;
 
 /// MIME type of the channel.
 pub(crate) const MIME: &str = "application/json";
@@ -21,8 +22,8 @@ pub(crate) const MIME: &str = "application/json";
 const QUEUE: usize = 256;
 /// Time between two looks at what the stages count.
 const LOOK: Duration = Duration::from_secs(1);
-/// Looks between two heartbeats: 10 s. Gateways end a stream that is silent for 30 s.
-const HEARTBEAT_LOOKS: u64 = 10;
+/// Time between two heartbeats. Gateways end a stream that is silent for 30 s.
+const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// The way of events to the channel. Never waits.
 #[derive(Debug, Default)]
@@ -39,6 +40,13 @@ pub(crate) struct Events {
 pub(crate) struct Happened {
     event: Event,
     at: Instant,
+}
+
+#[cfg(test)]
+impl Happened {
+    pub(crate) fn into_event(self) -> Event {
+        self.event
+    }
 }
 
 impl Events {
@@ -146,7 +154,7 @@ async fn publish(
     lane.send(started.message(now())).await?;
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut count = 0u64;
+    let mut heartbeat = Instant::now();
     let mut ended = std::pin::pin!(ended);
     loop {
         tokio::select! {
@@ -154,16 +162,17 @@ async fn publish(
             biased;
             () = &mut ended => break,
             _ = looks.tick() => {
-                let snapshot = shared.stats.snapshot(std::time::Instant::now());
+                let snapshot = shared.stats.snapshot(thread::now());
                 for error in watch.look(&snapshot, now()) {
                     lane.send(error.message(now())).await?;
                 }
-                if count.is_multiple_of(HEARTBEAT_LOOKS) {
+                let looked = Instant::now();
+                if looked >= heartbeat {
                     lane.send(watch.pulse(&snapshot).message(now(), urls)).await?;
                     let condition = watch.condition(&snapshot, now(), || shared.params());
                     lane.send(condition.message(now())).await?;
+                    heartbeat = (heartbeat + HEARTBEAT).max(looked + LOOK);
                 }
-                count += 1;
             }
             Some(happened) = queue.recv() => {
                 if matches!(happened.event, Event::ParamsUpdated { .. }) {
@@ -177,7 +186,7 @@ async fn publish(
         lane.send(happened.event.message(clock.ms(happened.at)))
             .await?;
     }
-    let snapshot = shared.stats.snapshot(std::time::Instant::now());
+    let snapshot = shared.stats.snapshot(thread::now());
     for error in watch.look(&snapshot, now()) {
         lane.send(error.message(now())).await?;
     }

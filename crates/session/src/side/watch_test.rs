@@ -25,6 +25,23 @@ fn the_state_follows_input_and_output() {
     assert_eq!(state(300, 9, 8_001), "DEGRADED_INPUT");
 }
 
+/// It has no input that could be away.
+#[test]
+fn the_state_of_a_generative_session_follows_its_output_alone() {
+    let mut watch = Watch::new(0);
+    let mut state = |frames, now| {
+        let mut snapshot = snapshot(0, frames);
+        snapshot.facts.input.generative = true;
+        watch.look(&snapshot, now);
+        watch.condition(&snapshot, now, Params::new).state
+    };
+    assert_eq!(state(0, 1_000), "OFFLINE");
+    assert_eq!(state(0, 2_001), "DEGRADED_INFERENCE");
+    assert_eq!(state(5, 3_000), "ONLINE");
+    assert_eq!(state(5, 5_000), "ONLINE");
+    assert_eq!(state(5, 5_001), "DEGRADED_INFERENCE");
+}
+
 #[test]
 fn each_kind_of_error_is_told_once_a_look() {
     let mut watch = Watch::new(0);

@@ -244,6 +244,8 @@ fn relay(channels: bool) -> Relay {
     // Tests of small messages read them all, however late.
     let relay = Relay::new(RelayConfig {
         ring: 64,
+        // Pauses are the sessions' to sit out.
+        idle_timeout: Duration::from_secs(86_400),
         ..RelayConfig::default()
     });
     if channels {
@@ -331,7 +333,7 @@ impl Reader {
                 match segment.chunk().await.expect("a chunk") {
                     Some(chunk) => {
                         self.bytes.extend_from_slice(&chunk);
-                        self.demuxer.push(&chunk, Some(std::time::Instant::now()));
+                        self.demuxer.push(&chunk, Some(now()));
                         return true;
                     }
                     None => self.segment = None,
@@ -355,7 +357,7 @@ impl Reader {
             if let Some(deadline) = self.demuxer.deadline() {
                 let more = tokio::time::timeout_at(deadline.into(), self.more()).await;
                 if more.is_err() {
-                    self.demuxer.flush_quiet(std::time::Instant::now());
+                    self.demuxer.flush_quiet(now());
                     collect(&mut self.demuxer, &mut self.read);
                 }
             } else {
@@ -370,27 +372,156 @@ impl Reader {
     }
 }
 
-/// Publishes `stream` as segments of pictures that begin at keyframes, each picture only after
-/// the output of the one before has come.
-pub(crate) async fn feed_in_step(bench: &Bench, stream: &Bytes, reader: &mut Reader) {
-    let read = read(stream);
-    let mut publisher = bench.publisher("in").await;
-    let mut segment: Option<SegmentWriter> = None;
-    for (index, piece) in by_picture(stream).into_iter().enumerate() {
-        reader.pictures(index).await;
-        if read.video[index].keyframe {
-            if let Some(segment) = segment.take() {
-                segment.finish().await.expect("a whole segment");
+/// Now, by the clock that [`jump`] moves.
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Lets time pass at once for everything that runs here, sessions and their threads among it. Needs
+/// a runtime of one thread.
+pub(crate) async fn jump(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+/// Waits until something is so, which needs no time to pass.
+pub(crate) async fn until(mut so: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < LIMIT, "it happens within the limit");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Packets with all of their times moved by so many ticks of 90 kHz, modulo their 33 bits.
+pub(crate) fn moved(stream: &[u8], by: i64) -> Bytes {
+    const MASK: i64 = (1 << 33) - 1;
+    let mut stream = stream.to_vec();
+    for packet in stream.chunks_exact_mut(188) {
+        let mut payload = 4;
+        if packet[3] & 0x20 != 0 {
+            let length = usize::from(packet[4]);
+            payload += 1 + length;
+            if length > 0 && packet[5] & 0x10 != 0 {
+                let field: &mut [u8] = &mut packet[6..11];
+                let read = field
+                    .iter()
+                    .fold(0, |all, byte| all << 8 | i64::from(*byte));
+                let pcr = ((read >> 7) + by) & MASK;
+                let bits = (pcr << 7 | read & 0x7f).to_be_bytes();
+                field.copy_from_slice(&bits[3..]);
             }
-            segment = Some(publisher.next_segment().await.expect("a segment"));
         }
-        let segment = segment.as_mut().expect("the first picture is a keyframe");
-        segment.write(piece).await.expect("a write");
+        let begins = packet[1] & 0x40 != 0 && packet[3] & 0x10 != 0;
+        if !begins || !packet[payload..].starts_with(&[0, 0, 1]) {
+            continue;
+        }
+        let stamps = (packet[payload + 7] >> 6) & 3;
+        for stamp in 0..usize::from(stamps.saturating_sub(1)) {
+            let at = payload + 9 + 5 * stamp;
+            let field: &mut [u8] = &mut packet[at..at + 5];
+            let read = i64::from(field[0] >> 1 & 7) << 30
+                | i64::from(field[1]) << 22
+                | i64::from(field[2] >> 1) << 15
+                | i64::from(field[3]) << 7
+                | i64::from(field[4] >> 1);
+            let time = (read + by) & MASK;
+            field[0] = field[0] & 0xf1 | ((time >> 30) as u8) << 1;
+            field[1] = (time >> 22) as u8;
+            field[2] = ((time >> 15) as u8) << 1 | 1;
+            field[3] = (time >> 7) as u8;
+            field[4] = (time as u8) << 1 | 1;
+        }
     }
-    if let Some(segment) = segment {
-        segment.finish().await.expect("a whole segment");
+    stream.into()
+}
+
+/// A source that goes on for as long as a test wants. Every keyframe begins a segment.
+pub(crate) struct Source {
+    pub(crate) publisher: Publisher,
+    segment: Option<SegmentWriter>,
+}
+
+impl Source {
+    pub(crate) async fn new(bench: &Bench) -> Self {
+        Self::at(bench, "in").await
     }
-    publisher.close().await.expect("an ended channel");
+
+    /// To another channel.
+    pub(crate) async fn at(bench: &Bench, channel: &str) -> Self {
+        Self {
+            publisher: bench.publisher(channel).await,
+            segment: None,
+        }
+    }
+
+    /// Sends pictures, each after the output of the one before has come.
+    pub(crate) async fn play(&mut self, pieces: &[Piece], reader: &mut Reader) {
+        let before = reader.read.video.len();
+        for (index, piece) in pieces.iter().enumerate() {
+            reader.pictures(before + index).await;
+            self.send(piece).await;
+        }
+        reader.pictures(before + pieces.len()).await;
+    }
+
+    /// Sends pictures, whatever becomes of them.
+    pub(crate) async fn pour(&mut self, pieces: &[Piece]) {
+        for piece in pieces {
+            self.send(piece).await;
+        }
+    }
+
+    async fn send(&mut self, piece: &Piece) {
+        if piece.keyframe {
+            self.cut().await;
+        }
+        if self.segment.is_none() {
+            self.segment = Some(self.publisher.next_segment().await.expect("a segment"));
+        }
+        let segment = self.segment.as_mut().expect("just set");
+        segment.write(piece.bytes.clone()).await.expect("a write");
+    }
+
+    /// Ends the segment.
+    async fn cut(&mut self) {
+        if let Some(segment) = self.segment.take() {
+            segment.finish().await.expect("a whole segment");
+        }
+    }
+
+    /// Ends the channel.
+    pub(crate) async fn end(mut self) {
+        self.cut().await;
+        self.publisher.close().await.expect("an ended channel");
+    }
+}
+
+/// A picture of a stream, and the sound before the next one.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub(crate) bytes: Bytes,
+    pub(crate) keyframe: bool,
+}
+
+/// The stream as pieces.
+pub(crate) fn pieces(stream: &Bytes) -> Vec<Piece> {
+    let video = read(stream).video;
+    let pieces = by_picture(stream).into_iter().zip(video);
+    let piece = |(bytes, unit): (Bytes, AccessUnit)| Piece {
+        bytes,
+        keyframe: unit.keyframe,
+    };
+    pieces.map(piece).collect()
+}
+
+/// Publishes `stream` as segments of pictures that begin at keyframes, each picture only after
+/// the output of the one before has come, and ends the channel.
+pub(crate) async fn feed_in_step(bench: &Bench, stream: &Bytes, reader: &mut Reader) {
+    let mut source = Source::new(bench).await;
+    source.play(&pieces(stream), reader).await;
+    source.end().await;
 }
 
 /// The codec of the first audio stream.

@@ -50,7 +50,7 @@ fn talks() -> SharedModel {
 }
 
 /// A session with all channels.
-fn config(bench: &Bench, id: &str) -> SessionConfig {
+pub(crate) fn config(bench: &Bench, id: &str) -> SessionConfig {
     for name in ["control", "events", "data"] {
         bench.relay.create_channel(name, None).expect("room");
     }
@@ -63,13 +63,13 @@ fn config(bench: &Bench, id: &str) -> SessionConfig {
 }
 
 /// Reads the messages of a channel from its first on.
-struct Messages {
+pub(crate) struct Messages {
     subscriber: Subscriber,
     mime: Option<String>,
 }
 
 impl Messages {
-    fn of(bench: &Bench, channel: &str) -> Self {
+    pub(crate) fn of(bench: &Bench, channel: &str) -> Self {
         let start = Start::At(Seq::ZERO);
         let subscriber = bench.client.subscribe(&bench.url(channel), start);
         Self {
@@ -79,7 +79,7 @@ impl Messages {
     }
 
     /// The next message; `None` at the end of the channel.
-    async fn next(&mut self) -> Option<String> {
+    pub(crate) async fn next(&mut self) -> Option<String> {
         let next = async {
             let segment = self.subscriber.next_segment().await.expect("a segment")?;
             self.mime = segment.content_type().map(str::to_owned);
@@ -91,7 +91,7 @@ impl Messages {
     }
 
     /// The next event of this type, as the events in between are passed over.
-    async fn event(&mut self, kind: &str) -> Value {
+    pub(crate) async fn event(&mut self, kind: &str) -> Value {
         loop {
             let message = self.next().await.expect("the channel to go on");
             let mut message: Value = serde_json::from_str(&message).expect("JSON");
