@@ -18,7 +18,10 @@ fn run(
     on_error: OnError,
 ) -> (Arc<Shared>, Vec<Option<String>>) {
     let runtime = Runtime::new().unwrap();
-    let config = SessionConfig::new("test");
+    let config = SessionConfig {
+        subscribe_url: Some("http://127.0.0.1/in".parse().unwrap()),
+        ..SessionConfig::new("test")
+    };
     let shared = Arc::new(Shared::live(&config, OverlaySlot::default()));
     let (come, comes) = oneshot::channel();
     let feeder = {

@@ -21,6 +21,7 @@ fn config(on_stall: OnStall) -> SessionConfig {
     SessionConfig {
         stall_timeout: Some(TIMEOUT),
         on_stall,
+        subscribe_url: Some("http://127.0.0.1/in".parse().unwrap()),
         ..SessionConfig::new("test")
     }
 }

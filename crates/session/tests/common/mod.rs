@@ -491,6 +491,12 @@ impl Source {
         }
     }
 
+    /// Leaves the channel as it is.
+    pub(crate) async fn leave(mut self) {
+        self.cut().await;
+        self.publisher.leave().await.expect("all segments");
+    }
+
     /// Ends the channel.
     pub(crate) async fn end(mut self) {
         self.cut().await;
