@@ -42,7 +42,6 @@ async fn a_session_without_input_shows_what_its_processor_makes() {
     reader.pictures(12).await;
     let heartbeat = events.event("heartbeat").await;
     assert_eq!(heartbeat["urls"]["subscribe"], "");
-    assert_eq!(events.event("status").await["state"], "OFFLINE");
     events.event("send_first_processed_segment").await;
     jump(Duration::from_secs(10)).await;
     let heartbeat = events.event("heartbeat").await;
@@ -75,8 +74,6 @@ async fn a_session_without_input_shows_what_its_processor_makes() {
 
     let summary = session.stop().await;
     assert_eq!(summary.reason, EndReason::Stopped);
-    let frames = summary.status.frames;
-    assert_eq!(frames.generated, frames.out + frames.dropped.total());
     reader.rest().await;
     assert_eq!(reader.read.faults, Vec::<String>::new());
     let times: Vec<i64> = reader
