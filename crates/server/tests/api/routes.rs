@@ -268,7 +268,7 @@ async fn parameters_are_described_the_workers_own_among_them() {
         let schema = get(&router, &path).await.ok().clone();
         assert_eq!(schema["type"], "object");
         let own = schema["properties"].as_object().unwrap();
-        assert_eq!(own.len(), 5, "{schema}");
+        assert_eq!(own.len(), 6, "{schema}");
         assert_eq!(own["max_framerate"]["maximum"], 60.0);
     }
     let router = StreamServer::builder(Tint::default())
