@@ -504,7 +504,10 @@ proptest! {
                     let end = if flag { BodyEnd::Complete } else { BodyEnd::Broken };
                     rig.channel.end_write(w, end, rig.now);
                 },
-                5 => { let _ = rig.channel.read(at(n)); }
+                5 => {
+                    let _ = rig.channel.read(at(n));
+                    rig.now += OVERTAKING.mul_f64(f64::from(n) / 12.0);
+                }
                 6 => { let _ = rig.channel.end_segment(at(n), rig.now); }
                 _ => if flag { rig.channel.close(rig.now); } else { rig.channel.reopen(None, rig.now); },
             }
