@@ -1,5 +1,7 @@
 //! Connections of a relay in virtual time: what it sends while nothing happens, and whom it gives up.
 
+use bytes::Bytes;
+use http_body_util::Full;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     time::Instant,
@@ -148,6 +150,35 @@ async fn a_relay_that_serves_sweeps_by_itself() {
     );
     sleep(config.retention + SWEEP_EVERY).await;
     assert!(relay.registry().get("idle").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_does_not_wait_for_ever() {
+    let relay = open();
+    // More than sockets buffer for a reader that does not read.
+    let large = Full::new(Bytes::from(vec![0; 64 << 20]));
+    let written = relay
+        .handle(Request::post("/a/0").body(large).unwrap())
+        .await;
+    assert_eq!(written.status(), 200);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (serving, stop) = (relay.clone(), CancellationToken::new());
+    let stopped = stop.clone().cancelled_owned();
+    let serving = tokio::spawn(async move { serving.serve(listener, stopped).await });
+    let mut reader = TcpStream::connect(address).await.unwrap();
+    reader
+        .write_all(b"GET /a/0 HTTP/1.1\r\n\r\n")
+        .await
+        .unwrap();
+    reader.read_exact(&mut [0; 12]).await.unwrap();
+    let began = Instant::now();
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+    let drained = RelayConfig::default().drain_timeout;
+    assert_eq!(began.elapsed().as_secs(), drained.as_secs());
+    let late = TcpStream::connect(address).await;
+    assert!(late.is_err(), "nothing is accepted any more");
 }
 
 #[tokio::test(start_paused = true)]
