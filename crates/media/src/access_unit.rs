@@ -45,6 +45,10 @@ pub enum Codec {
     Subtitles,
     /// Splice information (ANSI/SCTE 35): left out of every output.
     Scte35,
+    /// Video in any other coding: refused.
+    OtherVideo,
+    /// Audio in any other coding: left out.
+    OtherAudio,
     /// Anything else: left out of every output.
     Other,
 }
@@ -53,10 +57,21 @@ impl Codec {
     /// Whether this is video, audio or neither.
     pub const fn kind(self) -> MediaKind {
         match self {
-            Self::H264 | Self::Hevc | Self::Mpeg2Video => MediaKind::Video,
-            Self::Aac | Self::Opus | Self::Mpeg | Self::Ac3 | Self::Eac3 => MediaKind::Audio,
+            Self::H264 | Self::Hevc | Self::Mpeg2Video | Self::OtherVideo => MediaKind::Video,
+            Self::Aac
+            | Self::Opus
+            | Self::Mpeg
+            | Self::Ac3
+            | Self::Eac3
+            | Self::OtherAudio => MediaKind::Audio,
             Self::Subtitles | Self::Scte35 | Self::Other => MediaKind::Data,
         }
+    }
+
+    /// Whether something is done with it, other than to name it.
+    pub const fn is_used(self) -> bool {
+        !matches!(self, Self::Mpeg2Video | Self::OtherVideo | Self::OtherAudio)
+            && !matches!(self.kind(), MediaKind::Data)
     }
 
     /// The name that ffprobe and people use.
@@ -72,6 +87,8 @@ impl Codec {
             Self::Mpeg2Video => "mpeg2video",
             Self::Subtitles => "subtitles",
             Self::Scte35 => "scte35",
+            Self::OtherVideo => "unknown video",
+            Self::OtherAudio => "unknown audio",
             Self::Other => "data",
         }
     }

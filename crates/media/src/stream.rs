@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::access_unit::{Codec, TrackId};
+use crate::access_unit::{Codec, MediaKind, TrackId};
 
 /// An elementary stream of a container.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,21 @@ pub struct StreamInfo {
     pub language: Option<String>,
     /// Coding parameters, as far as the container or the stream's first headers tell.
     pub params: StreamParams,
+}
+
+impl StreamInfo {
+    /// The stream of this kind that is worked on: the first in a coding that is of use here, else
+    /// the first, so that its coding is refused by name.
+    pub fn choose(
+        streams: &[Self],
+        kind: MediaKind,
+        now: Option<TrackId>,
+    ) -> Option<&Self> {
+        let mut all = streams.iter().filter(|stream| stream.codec.kind() == kind);
+        let current = all.clone().find(|stream| Some(stream.track) == now);
+        let used = || all.clone().find(|stream| stream.codec.is_used());
+        current.or_else(used).or_else(|| all.next())
+    }
 }
 
 /// Coding parameters by kind of stream.

@@ -46,6 +46,10 @@ pub(crate) struct EncodeStage {
     sink: bool,
     video: Option<OpenVideo>,
     sound: Option<OpenSound>,
+    /// The input has sound of which nothing more is known yet.
+    sound_unknown: bool,
+    /// The output began with the promise of stereo, before more was known of the sound.
+    stereo_promised: bool,
     scaler: Scaler,
     pool: FramePool,
     breaks: u32,
@@ -95,6 +99,8 @@ impl EncodeStage {
             sink,
             video: None,
             sound: None,
+            sound_unknown: false,
+            stereo_promised: false,
             scaler: Scaler::default(),
             pool: FramePool::new(),
             breaks: 0,
@@ -112,6 +118,11 @@ impl EncodeStage {
             let result = match item {
                 Item::Frame(frame) => self.frame(frame),
                 Item::Sound(sound) => self.sound(sound),
+                Item::Streams(streams) => {
+                    let unknown = |sound: &Arc<StreamInfo>| sound.params == StreamParams::Unknown;
+                    self.sound_unknown = streams.audio.as_ref().is_some_and(unknown);
+                    self.send(Item::Streams(streams))
+                }
                 other => self.send(other),
             };
             if result.is_err() {
@@ -137,6 +148,9 @@ impl EncodeStage {
         if self.last_pts.is_some_and(|last| frame.pts() <= last) {
             stats.dropped.out_of_order.add(1);
             return Ok(());
+        }
+        if self.last_pts.is_none() {
+            self.stereo_promised = self.sound_unknown;
         }
         self.last_pts = Some(frame.pts());
         if self.sink {
@@ -378,7 +392,8 @@ impl EncodeStage {
         }
         if self.sound.is_none() {
             // One channel or two; encoders mix what has more, now and later.
-            let channels = if sound.channels() == 1 { 1 } else { 2 };
+            let mono = sound.channels() == 1 && !self.stereo_promised;
+            let channels = if mono { 1 } else { 2 };
             let mode = self.shared.stats.facts().audio.mode;
             match open_sound(mode, channels, &self.pool) {
                 Ok(open) => self.sound = Some(open),

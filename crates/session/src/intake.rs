@@ -49,11 +49,8 @@ impl Intake {
     pub(crate) fn streams(&mut self, found: &[StreamInfo]) -> Result<(), Over> {
         self.found = found.to_vec();
         let pick = |kind: MediaKind, now: &Option<Arc<StreamInfo>>| {
-            let mut all = found.iter().filter(|stream| stream.codec.kind() == kind);
-            let kept = now
-                .as_ref()
-                .and_then(|now| all.clone().find(|stream| stream.track == now.track));
-            let stream = kept.or_else(|| all.next())?;
+            let current = now.as_ref().map(|now| now.track);
+            let stream = StreamInfo::choose(found, kind, current)?;
             match now {
                 Some(now) if **now == *stream => Some(Arc::clone(now)),
                 _ => Some(Arc::new(stream.clone())),

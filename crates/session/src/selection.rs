@@ -97,7 +97,7 @@ impl Selection {
 fn first_of_each_kind(streams: &[StreamInfo]) -> Vec<StreamInfo> {
     [MediaKind::Video, MediaKind::Audio]
         .into_iter()
-        .filter_map(|kind| streams.iter().find(|stream| stream.codec.kind() == kind))
+        .filter_map(|kind| StreamInfo::choose(streams, kind, None))
         .cloned()
         .collect()
 }

@@ -106,6 +106,22 @@ fn portrait_with_mono_sound_of_44_khz() {
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 1800));
 }
 
+/// Of sound that comes long after its pictures nothing is known when the output begins.
+#[test]
+fn mono_sound_that_comes_late_is_whole() {
+    let clip = "late_mono_aac.ts";
+    let (output, _) = run(clip);
+    let (before, after) = (read(&clip_bytes(clip)), read(&output));
+    let begins = |read: &common::Read| {
+        let micros = |pts: trickle_media::Timestamp| pts.in_base(trickle_media::TimeBase::MICROS);
+        micros(read.audio[0].pts) - micros(read.video[0].pts)
+    };
+    assert!((begins(&after) - begins(&before)).abs() < 50_000);
+    let before = before.audio.len() as f64 * 1_024.0 / 24_000.0;
+    let after = after.audio.len() as f64 * 0.02;
+    assert!((after - before).abs() < 0.1, "{before} s became {after} s");
+}
+
 #[test]
 fn timestamps_that_wrap() {
     check_whole("ptswrap_180p30.ts", 28.0);

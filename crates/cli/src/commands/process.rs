@@ -8,9 +8,9 @@ use clap::Args;
 use indicatif::HumanBytes;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use trickle_media::Backends;
+use trickle_media::{Backends, Codec};
 use trickle_processor::{Params, Registry, SharedModel};
-use trickle_session::WorkerParams;
+use trickle_session::{EncodeConfig, WorkerParams};
 use trickle_session::offline::{self, OfflineConfig, OfflineError, OfflineSummary, Progress};
 
 use crate::error::CliError;
@@ -53,7 +53,8 @@ Examples:
 The same input, settings, build and backend give the same bytes.";
 
 pub(crate) async fn run(args: ProcessArgs, registry: &Registry, ui: &Ui) -> Result<(), CliError> {
-    check_output(&args)?;
+    let encode = args.encode.resolve()?;
+    check_output(&args, &encode)?;
     let model = args.processor.model(registry)?;
     let params = args.params.unwrap_or_default();
     // What is wrong with a parameter is told where all of them are looked at.
@@ -61,7 +62,7 @@ pub(crate) async fn run(args: ProcessArgs, registry: &Registry, ui: &Ui) -> Resu
     let input_program = worker.ok().and_then(|(worker, _)| worker.input_program);
     let config = OfflineConfig {
         params,
-        encode: args.encode.resolve()?,
+        encode,
         audio: args.encode.audio,
         on_error: args.encode.on_error,
     };
@@ -90,7 +91,15 @@ pub(crate) async fn run(args: ProcessArgs, registry: &Registry, ui: &Ui) -> Resu
     Ok(())
 }
 
-fn check_output(args: &ProcessArgs) -> Result<(), CliError> {
+fn check_output(args: &ProcessArgs, encode: &EncodeConfig) -> Result<(), CliError> {
+    let mp4 = args.output.extension().is_some_and(|name| name.eq_ignore_ascii_case("mp4"));
+    if mp4 && encode.codec != Codec::H264 {
+        return Err(CliError::usage(format!(
+            "MP4 files are written with H.264 only, not {}",
+            encode.codec
+        ))
+        .hint("write MPEG-TS: name the output .ts"));
+    }
     let same = match (args.input.canonicalize(), args.output.canonicalize()) {
         (Ok(input), Ok(output)) => input == output,
         _ => false,

@@ -385,7 +385,7 @@ fn unknown_tracks_are_listed_and_passed_over() {
         let mut file = file.clone();
         file[entry..entry + 4].copy_from_slice(name);
         let reader = open(&file).unwrap();
-        assert_eq!(reader.streams()[0].codec, Codec::Other);
+        assert_eq!(reader.streams()[0].codec, Codec::OtherVideo);
         let all = units(&file);
         assert_eq!(all.len(), 53);
         assert!(all.iter().all(|unit| unit.codec == Codec::Aac));

@@ -25,8 +25,11 @@ pub(super) struct SampleEntry {
 }
 
 impl SampleEntry {
-    /// Reads `stsd`.
-    pub(super) fn parse(mut stsd: Fields<'_>) -> Result<Self, Mp4Error> {
+    /// Reads `stsd`; `kind`: what the track is, where that is known.
+    pub(super) fn parse(
+        mut stsd: Fields<'_>,
+        kind: Option<MediaKind>,
+    ) -> Result<Self, Mp4Error> {
         // version and flags, entry_count
         stsd.take(8)?;
         let entry = children(stsd)
@@ -36,7 +39,11 @@ impl SampleEntry {
             b"avc1" | b"avc3" => Self::h264(entry),
             b"mp4a" | b"Opus" | b"ac-3" | b"ec-3" | b".mp3" => Self::audio(entry),
             b"hvc1" | b"hev1" => Self::hevc(entry),
-            _ => Ok(Self::opaque(Codec::Other)),
+            _ => Ok(Self::opaque(match kind {
+                Some(MediaKind::Video) => Codec::OtherVideo,
+                Some(MediaKind::Audio) => Codec::OtherAudio,
+                _ => Codec::Other,
+            })),
         }
     }
 
@@ -51,7 +58,7 @@ impl SampleEntry {
 
     /// Whether its samples are given out.
     pub(super) fn is_read(&self) -> bool {
-        self.nals.is_some() || self.codec.kind() == MediaKind::Audio
+        self.nals.is_some() || self.codec.kind() == MediaKind::Audio && self.codec.is_used()
     }
 
     fn hevc(mut entry: Fields<'_>) -> Result<Self, Mp4Error> {
@@ -101,7 +108,7 @@ impl SampleEntry {
             _ => 0,
         })?;
         let mut params = AudioParams {
-            codec: Codec::Other,
+            codec: Codec::OtherAudio,
             sample_rate,
             channels: u8::try_from(channels).unwrap_or(u8::MAX),
             config: Bytes::new(),
@@ -200,7 +207,7 @@ fn mpeg4_audio(mut esds: Fields<'_>, params: &mut AudioParams) -> Result<(), Mp4
                     0x69 | 0x6b => Codec::Mpeg,
                     0xa5 => Codec::Ac3,
                     0xa6 => Codec::Eac3,
-                    _ => Codec::Other,
+                    _ => Codec::OtherAudio,
                 };
                 // streamType, bufferSizeDB, maxBitrate, avgBitrate
                 body.take(12)?;

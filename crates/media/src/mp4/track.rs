@@ -4,7 +4,7 @@ use super::Mp4Error;
 use super::boxes::{Fields, child, require};
 use super::sample_entry::SampleEntry;
 use super::sample_table::{self, Sample};
-use crate::access_unit::TrackId;
+use crate::access_unit::{MediaKind, TrackId};
 use crate::stream::{Rational, StreamInfo, StreamParams};
 use crate::time::{TimeBase, Timestamp};
 
@@ -36,7 +36,8 @@ impl Track {
         let (timescale, language) = media_header(require(mdia, b"mdhd")?)?;
         let stbl = require(require(mdia, b"minf")?, b"stbl")?;
         let base = TimeBase::per_second(timescale);
-        let entry = SampleEntry::parse(require(stbl, b"stsd")?)?;
+        let kind = child(mdia, b"hdlr")?.and_then(handler);
+        let entry = SampleEntry::parse(require(stbl, b"stsd")?, kind)?;
         let samples = if entry.is_read() {
             sample_table::samples(stbl, limit, file_size)?
         } else {
@@ -102,6 +103,17 @@ fn track_id(mut tkhd: Fields<'_>) -> Result<u32, Mp4Error> {
     tkhd.sized(version)?;
     tkhd.sized(version)?;
     tkhd.u32()
+}
+
+/// `hdlr`: what the track is.
+fn handler(mut hdlr: Fields<'_>) -> Option<MediaKind> {
+    // version, flags, pre_defined
+    hdlr.take(8).ok()?;
+    match &hdlr.fourcc().ok()?.0 {
+        b"vide" => Some(MediaKind::Video),
+        b"soun" => Some(MediaKind::Audio),
+        _ => Some(MediaKind::Data),
+    }
 }
 
 /// `mdhd`: timescale and language.

@@ -174,6 +174,15 @@ fn container(transport: &TransportReport, found: &mut Findings) {
 fn decoding(stream: &StreamReport, track: &Track, backends: &Backends, found: &mut Findings) {
     let pool = FramePool::new();
     let id = Some(stream.track);
+    let codec = stream.codec;
+    if stream.kind != MediaKind::Data && !codec.is_used() {
+        let advice = match stream.kind {
+            MediaKind::Video => "encode it as H.264 first, such as with ffmpeg -c:v libx264",
+            _ => "it is left out of every output: encode it as AAC or Opus to keep it",
+        };
+        let what = format!("its coding is not read here ({codec})");
+        return found.add(Weight::Problem, id, what, advice);
+    }
     match (stream.kind, &track.params) {
         (MediaKind::Video, params) => {
             let params = match params {

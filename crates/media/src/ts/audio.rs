@@ -29,6 +29,8 @@ pub(super) struct AudioAssembler {
     /// The frame at the start of `buf` may be one that is cut: it goes on in what follows.
     counter: Counter,
     clock: UnitClock,
+    /// A frame was found, so that it comes in the format that the tables say.
+    found: bool,
 }
 
 #[derive(Debug)]
@@ -105,6 +107,23 @@ impl AudioAssembler {
             full: false,
             counter: Counter::default(),
             clock: UnitClock::new(track),
+            found: false,
+        }
+    }
+
+    /// Some muxers name ADTS where they write LATM, or the other way round: what is at the start of
+    /// the first PES packet counts.
+    fn recognise(&mut self, start: &[u8]) {
+        let lost = false;
+        match &self.format {
+            Format::Latm { .. } if AdtsHeader::parse(start).is_ok() => {
+                self.format = Format::Aac { header: None, lost };
+            }
+            Format::Aac { .. } if latm::element_len(start).is_ok() => {
+                let reader = LatmReader::default();
+                self.format = Format::Latm { reader, lost };
+            }
+            _ => {}
         }
     }
 
@@ -141,6 +160,9 @@ impl AudioAssembler {
 
     pub(super) fn end(&mut self, end: End, received: Option<Instant>, out: &mut Output) {
         let mut rest = self.buf.split().freeze();
+        if !self.found && matches!(self.mark, Some((0, _))) {
+            self.recognise(&rest);
+        }
         loop {
             let frame = match &mut self.format {
                 Format::Aac { header, lost } => {
@@ -224,6 +246,7 @@ impl AudioAssembler {
             self.mark = None;
             self.counter.restart(times, rate);
         }
+        self.found = true;
         let damaged = self.damage.is_some_and(|at| at <= frame_len);
         self.pass(frame_len);
         let times = self.counter.next(samples, rate);

@@ -215,6 +215,17 @@ impl StreamType {
     /// E-AC-3, as ATSC numbers it.
     pub const EAC3: Self = Self(0x87);
 
+    /// MPEG-4 video, part 2.
+    pub const MPEG4_VIDEO: Self = Self(0x10);
+    /// H.266.
+    pub const VVC: Self = Self(0x33);
+    /// Dolby TrueHD, as Blu-ray discs number it.
+    pub const TRUEHD: Self = Self(0x83);
+    /// DTS, as many muxers number it.
+    pub const DTS: Self = Self(0x8a);
+    /// VC-1.
+    pub const VC1: Self = Self(0xea);
+
     /// Carries sections rather than PES packets.
     pub const fn is_sections(self) -> bool {
         matches!(self, Self::PRIVATE_SECTIONS | Self::SCTE35)
@@ -230,6 +241,8 @@ mod tag {
     pub(super) const SUBTITLES: u8 = 0x59;
     pub(super) const AC3: u8 = 0x6a;
     pub(super) const EAC3: u8 = 0x7a;
+    pub(super) const DTS: u8 = 0x7b;
+    pub(super) const AAC: u8 = 0x7c;
     pub(super) const EXTENSION: u8 = 0x7f;
 }
 
@@ -288,13 +301,19 @@ impl PmtStream {
             StreamType::MPEG1_AUDIO | StreamType::MPEG2_AUDIO => Codec::Mpeg,
             StreamType::AC3 => Codec::Ac3,
             StreamType::EAC3 => Codec::Eac3,
+            StreamType::MPEG4_VIDEO | StreamType::VVC | StreamType::VC1 => Codec::OtherVideo,
+            StreamType::TRUEHD | StreamType::DTS => Codec::OtherAudio,
             StreamType::PRIVATE_DATA => match self.registration().as_ref() {
                 Some(&OPUS_FORMAT) => Codec::Opus,
                 Some(b"AC-3") => Codec::Ac3,
                 Some(b"EAC3") => Codec::Eac3,
                 Some(b"HEVC") => Codec::Hevc,
+                Some(b"AV01" | b"VC-1" | b"drac") => Codec::OtherVideo,
+                Some(b"DTS1" | b"DTS2" | b"DTS3" | b"BSSD" | b"AC-4") => Codec::OtherAudio,
                 _ if self.descriptor(tag::AC3).is_some() => Codec::Ac3,
                 _ if self.descriptor(tag::EAC3).is_some() => Codec::Eac3,
+                _ if self.descriptor(tag::AAC).is_some() => Codec::Aac,
+                _ if self.descriptor(tag::DTS).is_some() => Codec::OtherAudio,
                 _ if self.descriptor(tag::SUBTITLES).is_some() => Codec::Subtitles,
                 _ if self.descriptor(tag::TELETEXT).is_some() => Codec::Subtitles,
                 _ => Codec::Other,

@@ -393,6 +393,24 @@ fn decoding_can_start_at_the_recovery_points_of_open_groups() {
 }
 
 #[test]
+fn aac_is_read_however_the_table_says_that_it_is_framed() {
+    let path = trickle_testkit::clip("../audio/tones_3.0.aac");
+    let adts = std::fs::read(path).unwrap();
+    let pid = Pid(0x101);
+    let named = |stream_type| {
+        let mut writer = Writer::default();
+        writer.section(Pid::PAT, &pat(&[(1, PMT)]));
+        writer.section(PMT, &pmt_of(1, &[(pid, stream_type)]));
+        writer.pes(pid, Some(0), &adts);
+        demux(&writer.out)
+    };
+    let (right, wrong) = (named(StreamType::AAC_ADTS), named(StreamType::AAC_LATM));
+    assert!(right.units.len() > 2);
+    assert_eq!(wrong.faults, right.faults);
+    assert_same(&wrong.units, &right.units);
+}
+
+#[test]
 fn audio_and_video_that_wrap_at_different_moments_stay_together() {
     const WRAP: i64 = 1 << 33;
     // Sound 100 ms ahead of its picture in the stream, as muxers write it.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::json;
 use trickle_proto::Publisher;
-use trickle_session::SessionConfig;
+use trickle_session::{AudioMode, SessionConfig};
 use trickle_testkit::clip_bytes;
 
 use crate::common::{Bench, decode, model};
@@ -46,6 +46,7 @@ async fn the_first_program_is_read_unless_another_is_named() {
         let bench = Bench::new(true).await;
         let mut config = bench.config("program");
         config.program = usual;
+        config.audio = AudioMode::Copy;
         config.params = params(json!({ "input_program": parameter }));
         assert_eq!(output(config, bench).await, (vec![size], sound));
     }
