@@ -10,9 +10,9 @@ use ffmpeg_next::util::color;
 use trickle_media::access_unit::{AccessUnit, Codec};
 use trickle_media::coder::Decoder;
 use trickle_media::error::CodecError;
+use trickle_media::frame::{Chroma, FramePool, Image, SamplePlane, Samples, VideoFrame};
 use trickle_media::h264::FrameNumbers;
 use trickle_media::h264::annexb::{has_idr, nal_units};
-use trickle_media::frame::{Chroma, FramePool, Image, SamplePlane, Samples, VideoFrame};
 use trickle_media::{ColorDescription, Timestamp, Unsupported, VideoParams};
 
 /// Threads that share the slices of a picture. (Threads that share pictures would each cost a

@@ -58,12 +58,9 @@ impl Codec {
     pub const fn kind(self) -> MediaKind {
         match self {
             Self::H264 | Self::Hevc | Self::Mpeg2Video | Self::OtherVideo => MediaKind::Video,
-            Self::Aac
-            | Self::Opus
-            | Self::Mpeg
-            | Self::Ac3
-            | Self::Eac3
-            | Self::OtherAudio => MediaKind::Audio,
+            Self::Aac | Self::Opus | Self::Mpeg | Self::Ac3 | Self::Eac3 | Self::OtherAudio => {
+                MediaKind::Audio
+            }
             Self::Subtitles | Self::Scte35 | Self::Other => MediaKind::Data,
         }
     }

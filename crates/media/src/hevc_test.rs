@@ -48,7 +48,11 @@ const WITH_RATE: &str = "7000003e90000ea60080";
 const WITHOUT_RATE: &str = "62";
 
 fn annexb(sets: &[&str]) -> Vec<u8> {
-    let digits = |set: &str| set.bytes().filter(u8::is_ascii_hexdigit).collect::<Vec<_>>();
+    let digits = |set: &str| {
+        set.bytes()
+            .filter(u8::is_ascii_hexdigit)
+            .collect::<Vec<_>>()
+    };
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     let mut unit = Vec::new();
     for set in sets {

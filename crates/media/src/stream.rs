@@ -21,11 +21,7 @@ pub struct StreamInfo {
 impl StreamInfo {
     /// The stream of this kind that is worked on: the first in a coding that is of use here, else
     /// the first, so that its coding is refused by name.
-    pub fn choose(
-        streams: &[Self],
-        kind: MediaKind,
-        now: Option<TrackId>,
-    ) -> Option<&Self> {
+    pub fn choose(streams: &[Self], kind: MediaKind, now: Option<TrackId>) -> Option<&Self> {
         let mut all = streams.iter().filter(|stream| stream.codec.kind() == kind);
         let current = all.clone().find(|stream| Some(stream.track) == now);
         let used = || all.clone().find(|stream| stream.codec.is_used());

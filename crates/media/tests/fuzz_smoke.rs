@@ -104,7 +104,9 @@ fn hevc() {
     // Payloads of sequence parameter sets alone.
     let sets = clips.map(|name| {
         let stream = clip_bytes(name);
-        let at = stream.windows(5).position(|bytes| bytes == [0, 0, 1, 0x42, 1]);
+        let at = stream
+            .windows(5)
+            .position(|bytes| bytes == [0, 0, 1, 0x42, 1]);
         stream[at.unwrap() + 5..][..60].to_vec()
     });
     run(sets, fuzz_drivers::hevc);

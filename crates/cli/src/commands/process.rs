@@ -10,8 +10,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use trickle_media::{Backends, Codec};
 use trickle_processor::{Params, Registry, SharedModel};
-use trickle_session::{EncodeConfig, WorkerParams};
 use trickle_session::offline::{self, OfflineConfig, OfflineError, OfflineSummary, Progress};
+use trickle_session::{EncodeConfig, WorkerParams};
 
 use crate::error::CliError;
 use crate::input::ReadFlags;
@@ -92,7 +92,10 @@ pub(crate) async fn run(args: ProcessArgs, registry: &Registry, ui: &Ui) -> Resu
 }
 
 fn check_output(args: &ProcessArgs, encode: &EncodeConfig) -> Result<(), CliError> {
-    let mp4 = args.output.extension().is_some_and(|name| name.eq_ignore_ascii_case("mp4"));
+    let mp4 = args
+        .output
+        .extension()
+        .is_some_and(|name| name.eq_ignore_ascii_case("mp4"));
     if mp4 && encode.codec != Codec::H264 {
         return Err(CliError::usage(format!(
             "MP4 files are written with H.264 only, not {}",

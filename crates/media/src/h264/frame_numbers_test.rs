@@ -15,7 +15,9 @@ fn gaps(numbers: &mut FrameNumbers, pictures: &[(u32, bool)]) -> Vec<bool> {
         annexb([slice.nal()])
     };
     let pictures = pictures.iter().copied();
-    pictures.map(|picture| numbers.follow_a_gap(&unit(picture))).collect()
+    pictures
+        .map(|picture| numbers.follow_a_gap(&unit(picture)))
+        .collect()
 }
 
 fn begun() -> FrameNumbers {
@@ -37,13 +39,19 @@ fn numbers_that_count_on_are_no_gap() {
     // They are counted modulo 16 or more, and some pictures reset them.
     let wrapped: Vec<_> = (1..600).map(|at| (at % 256, true)).collect();
     assert!(!gaps(&mut begun(), &wrapped).contains(&true));
-    assert_eq!(gaps(&mut begun(), &[(1, true), (0, true), (1, true)]), [false; 3]);
+    assert_eq!(
+        gaps(&mut begun(), &[(1, true), (0, true), (1, true)]),
+        [false; 3]
+    );
 }
 
 #[test]
 fn a_missing_reference_picture_is_a_gap_and_another_is_none() {
     let pictures = [(1, true), (3, true), (4, true), (5, false), (6, false)];
-    assert_eq!(gaps(&mut begun(), &pictures), [false, true, false, false, true]);
+    assert_eq!(
+        gaps(&mut begun(), &pictures),
+        [false, true, false, false, true]
+    );
 }
 
 #[test]

@@ -127,7 +127,11 @@ fn rest(
 /// `scaling_list_data()` (7.3.4).
 fn skip_scaling_lists(bits: &mut BitReader<'_>, chroma_format: u32) -> Result<(), BitError> {
     for size in 0..4u32 {
-        let step = if size == 3 && chroma_format != 3 { 3 } else { 1 };
+        let step = if size == 3 && chroma_format != 3 {
+            3
+        } else {
+            1
+        };
         for _ in (0..6).step_by(step) {
             // scaling_list_pred_mode_flag
             if !bits.flag()? {

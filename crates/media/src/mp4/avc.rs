@@ -5,8 +5,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Mp4Error;
 use super::boxes::Fields;
-use crate::h264::{AccessUnitDetector, NalKind, NalUnit};
 use crate::h264::annexb::START_CODE;
+use crate::h264::{AccessUnitDetector, NalKind, NalUnit};
 use crate::hevc;
 use crate::stream::VideoParams;
 

@@ -26,10 +26,7 @@ pub(super) struct SampleEntry {
 
 impl SampleEntry {
     /// Reads `stsd`; `kind`: what the track is, where that is known.
-    pub(super) fn parse(
-        mut stsd: Fields<'_>,
-        kind: Option<MediaKind>,
-    ) -> Result<Self, Mp4Error> {
+    pub(super) fn parse(mut stsd: Fields<'_>, kind: Option<MediaKind>) -> Result<Self, Mp4Error> {
         // version and flags, entry_count
         stsd.take(8)?;
         let entry = children(stsd)

@@ -49,8 +49,8 @@ fn a_change_of_size_changes_the_frames() {
     assert_eq!(shown.last().unwrap().size, (320, 240));
 }
 
-/// OpenH264 rounds some B pictures differently: those are known, each at 76 dB or more against
-/// ffmpeg's (`psnr` in the file), and every other picture is exact.
+/// OpenH264 filters the edges of some blocks of B pictures differently: those pictures are known, each
+/// at 76 dB or more against ffmpeg's (`psnr` in the file), and every other picture is exact.
 #[test]
 fn b_pictures_come_in_display_order_and_close_to_exact() {
     let name = "bframes_360p30_high_aac.ts";
@@ -106,7 +106,10 @@ fn open_groups_of_pictures_can_be_joined() {
         assert_eq!(decoded.errors.len(), leading, "unit {join}");
         let next = units.iter().find(|unit| has_idr(&unit.data));
         let until = next.map_or(i64::MAX, |unit| unit.pts.ticks);
-        let expected: Vec<_> = figures(name).into_iter().filter(|(pts, _)| *pts >= from).collect();
+        let expected: Vec<_> = figures(name)
+            .into_iter()
+            .filter(|(pts, _)| *pts >= from)
+            .collect();
         assert_eq!(decoded.shown.len(), expected.len(), "unit {join}");
         for (shown, expected) in decoded.shown.into_iter().zip(expected) {
             let later = shown.pts >= until && whole.contains(&shown);
@@ -123,17 +126,23 @@ fn open_groups_of_pictures_can_be_joined() {
 fn damage_in_an_open_group_of_pictures_lasts_to_the_next_keyframe() {
     let mut clip = Clip::read("h264_open_gop.ts");
     let points = keyframes(&clip.units);
-    let at = points.windows(2).position(|pair| {
-        pair.iter().all(|&at| !has_idr(&clip.units[at].data))
-    });
+    let at = points
+        .windows(2)
+        .position(|pair| pair.iter().all(|&at| !has_idr(&clip.units[at].data)));
     let (join, next) = at.map(|at| (points[at], points[at + 1])).unwrap();
     let intact = decode(&mut clip.open().unwrap(), &clip.units[join..]);
-    let broken = (join + 1..next).find(|&at| clip.units[at].pts > clip.units[join].pts).unwrap();
+    let broken = (join + 1..next)
+        .find(|&at| clip.units[at].pts > clip.units[join].pts)
+        .unwrap();
     clip.units.remove(broken);
     let decoded = decode(&mut clip.open().unwrap(), &clip.units[join..]);
     let resumed = clip.units[next - 1].pts.ticks;
     let after = |shown: &[Shown]| -> Vec<Shown> {
-        shown.iter().filter(|shown| shown.pts >= resumed).cloned().collect()
+        shown
+            .iter()
+            .filter(|shown| shown.pts >= resumed)
+            .cloned()
+            .collect()
     };
     assert!(clip.units[next - 1].keyframe);
     assert_eq!(after(&decoded.shown), after(&intact.shown));
