@@ -19,6 +19,11 @@ fmt:
 test-ffmpeg *ARGS:
     ./run cargo test --package trickle-ffmpeg --features ffmpeg {{ARGS}}
 
+# the export of spans to an OpenTelemetry collector, tested and linted: CI builds without it
+test-otel *ARGS:
+    ./run cargo test --locked --package trickle-cli --features otel --test cli telemetry {{ARGS}}
+    ./run cargo clippy --locked --package trickle-cli --all-targets --features otel -- -D warnings
+
 # lints, as strict as CI
 lint:
     ./run cargo clippy --workspace --all-targets --locked -- -D warnings

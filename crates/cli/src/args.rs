@@ -70,6 +70,16 @@ pub(crate) struct Global {
         global = true
     )]
     pub(crate) log_format: LogFormat,
+    /// OpenTelemetry collector that spans are sent to, by OTLP over HTTP: http://HOST:4318. The
+    /// other OTEL_* variables count too
+    #[cfg(feature = "otel")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        global = true
+    )]
+    pub(crate) otlp_endpoint: Option<String>,
 }
 
 #[derive(Subcommand, Debug)]

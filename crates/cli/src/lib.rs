@@ -34,6 +34,8 @@ mod output;
 mod registration;
 mod settings;
 mod sink;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod tls;
 mod ui;
 
@@ -43,7 +45,7 @@ use std::time::Duration;
 use tokio::runtime;
 use trickle_processor::Registry;
 
-use crate::args::{ArgsError, Parsed};
+use crate::args::{ArgsError, Cli, Parsed};
 use crate::config::file::ConfigFile;
 use crate::error::CliError;
 use crate::ui::Ui;
@@ -68,8 +70,7 @@ pub fn run(registry: Registry) -> ExitCode {
         }
     };
     let ui = Ui::new(cli.global.quiet);
-    logging::init(&cli.global, &cli.command, &ui);
-    match execute(cli.command, registry, file, &ui) {
+    match execute(cli, registry, file, &ui) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui.report(&error);
@@ -79,7 +80,7 @@ pub fn run(registry: Registry) -> ExitCode {
 }
 
 fn execute(
-    command: args::Command,
+    cli: Cli,
     registry: Registry,
     file: Option<ConfigFile>,
     ui: &Ui,
@@ -88,7 +89,9 @@ fn execute(
         .enable_all()
         .build()
         .map_err(|error| CliError::new(format!("cannot start the async runtime: {error}")))?;
-    let result = runtime.block_on(commands::run(command, &registry, file.as_ref(), ui));
+    let exports = logging::init(&cli.global, &cli.command, ui, runtime.handle())?;
+    let result = runtime.block_on(commands::run(cli.command, &registry, file.as_ref(), ui));
+    exports.finish();
     runtime.shutdown_timeout(LEAVE);
     result
 }

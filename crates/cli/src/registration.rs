@@ -30,7 +30,7 @@ pub(crate) struct RegistrationFlags {
         default_value = "byoc"
     )]
     register_as: Kind,
-    /// URL that the orchestrator calls the worker by [default: http://localhost:PORT]
+    /// URL that the orchestrator calls the worker by [default: http(s)://localhost:PORT]
     #[arg(long, value_name = "URL", env = "CAPABILITY_URL")]
     capability_url: Option<Url>,
     /// What the capability does, for people

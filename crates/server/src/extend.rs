@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 use tower_http::services::ServeDir;
 use trickle_proto::ServerTls;
 
-use crate::app::StreamServerBuilder;
+use crate::builder::StreamServerBuilder;
 use crate::cors::CorsOrigins;
 use crate::worker::Worker;
 

@@ -46,6 +46,7 @@ mod api;
 mod app;
 mod auth;
 mod body;
+mod builder;
 pub mod client;
 mod config;
 mod cors;
@@ -60,7 +61,8 @@ pub mod shutdown;
 mod slots;
 mod worker;
 
-pub use app::{StreamServer, StreamServerBuilder};
+pub use app::StreamServer;
+pub use builder::StreamServerBuilder;
 pub use config::HealthStyle;
 pub use cors::CorsOrigins;
 pub use error::{BuildError, ServeError};

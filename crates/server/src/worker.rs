@@ -48,6 +48,11 @@ impl Worker {
         sessions.collect()
     }
 
+    /// Waits until no session holds a slot.
+    pub async fn idle(&self) {
+        self.app.slots.idle().await;
+    }
+
     /// Gives a session new parameters, as `POST /stream/update` does. `id` may be left out while
     /// one session runs.
     ///

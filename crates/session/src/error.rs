@@ -121,6 +121,24 @@ pub enum EndReason {
 }
 
 impl EndReason {
+    /// Its name, as in its JSON form.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::InputEnded => "input_ended",
+            Self::Stopped => "stopped",
+            Self::Abandoned(_) => "abandoned",
+            Self::InputNotFound(_) => "input_not_found",
+            Self::InputLost(_) => "input_lost",
+            Self::OutputFailed(_) => "output_failed",
+            Self::VideoRefused(_) => "video_refused",
+            Self::NoStreams(_) => "no_streams",
+            Self::DecoderFailed(_) => "decoder_failed",
+            Self::EncoderFailed(_) => "encoder_failed",
+            Self::ProcessorFailed(_) => "processor_failed",
+            Self::Internal(_) => "internal",
+        }
+    }
+
     /// The session ended as it was meant to: its input ended, or it was stopped.
     pub fn is_clean(&self) -> bool {
         matches!(self, Self::InputEnded | Self::Stopped)

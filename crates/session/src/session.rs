@@ -327,7 +327,7 @@ impl Parts {
     /// Starts a task. A panic ends the session with its message.
     fn spawn(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let shared = Arc::clone(&self.shared);
-        let span = tracing::info_span!("session", id = %shared.id);
+        let span = crate::thread::span(&shared);
         let task = async move {
             if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
                 let message = panic_message(panic.as_ref());

@@ -8,12 +8,23 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tracing::Span;
 
 use crate::error::{EndReason, StartError};
 use crate::shared::Shared;
 
 /// How often a blocking wait looks whether a thread has ended.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// The span that a session's work stands in: that of whoever starts the session, where it is one,
+/// so that a session is one span however many threads it has.
+pub(crate) fn span(shared: &Shared) -> Span {
+    let current = Span::current();
+    match current.metadata() {
+        Some(span) if span.name() == "session" => current,
+        _ => tracing::info_span!("session", id = %shared.id),
+    }
+}
 
 /// A running stage.
 #[derive(Debug)]
@@ -34,12 +45,13 @@ impl StageThread {
         let shared = Arc::clone(shared);
         // Clocks of the thread are those of the runtime that the session belongs to.
         let runtime = Handle::try_current().ok();
+        let span = span(&shared);
         let handle = std::thread::Builder::new()
             .name(stage.into())
             .spawn(move || {
                 let _alive = alive;
                 let _context = runtime.as_ref().map(Handle::enter);
-                let _span = tracing::info_span!("session", id = %shared.id).entered();
+                let _span = span.entered();
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
                     let message = panic_message(panic.as_ref());
                     shared.fail(EndReason::Internal(format!(

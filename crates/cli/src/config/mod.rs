@@ -16,8 +16,8 @@ use crate::error::CliError;
 
 /// Commands that take settings from a file.
 pub(crate) const CONFIGURABLE: [&str; 2] = ["serve", "relay"];
-/// Flags for all commands that a file may set, above its tables.
-const GLOBAL: [&str; 1] = ["log-format"];
+/// Flags for all commands that a file may set, above its tables; the second is in some builds only.
+const GLOBAL: [&str; 2] = ["log-format", "otlp-endpoint"];
 /// Least likeness of two names for one to be suggested in place of the other.
 const ALIKE: f64 = 0.7;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Background, clip, http};
+use crate::support::{Background, clip, first_bytes, http};
 
 /// Sessions, unless the environment asks for more: `just soak` does.
 const CYCLES: usize = 8;
@@ -83,17 +83,17 @@ impl Site {
 
     /// Starts a session, waits until pictures come out, and stops it; how long that took.
     fn cycle(&self, number: usize) -> Duration {
+        let output = format!("{}out-{number}", self.relay_url);
+        http("POST", &output, "Expect-Content: video/mp2t\r\n", "");
         let start = json!({
             "gateway_request_id": format!("cycle-{number}"),
             "subscribe_url": format!("{}in", self.relay_url),
-            "publish_url": format!("{}out-{number}", self.relay_url),
+            "publish_url": output,
         });
         self.call("POST", "/api/stream/start", &start.to_string());
-        let begun = Instant::now();
-        while self.call("GET", "/api/stream/status", "")["sessions"][0]["frames"]["out"] == 0 {
-            assert!(begun.elapsed() < PATIENCE, "no picture comes out");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        // Answered with the segment's first byte.
+        let answer = first_bytes(&format!("{output}/0"), PATIENCE);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         let stopping = Instant::now();
         self.call("POST", "/api/stream/stop", "");
         stopping.elapsed()

@@ -12,3 +12,5 @@ mod live;
 mod relay;
 mod signals;
 mod support;
+#[cfg(feature = "otel")]
+mod telemetry;

@@ -17,6 +17,7 @@ use trickle_session::{LATENCY_BOUNDS, LatencyHistogram, SessionStatus};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::model_gate::ModelState;
+use crate::registration::RegistrationStatus;
 use crate::slots::{Census, PHASES};
 
 pub(crate) mod http_requests;
@@ -58,6 +59,7 @@ struct Scrape {
     version: String,
     model: &'static str,
     capacity: usize,
+    registered: Vec<(&'static str, bool)>,
     census: Census,
 }
 
@@ -71,6 +73,12 @@ impl Scrape {
                 ModelState::Failed(_) => "failed",
             },
             capacity: app.slots.capacity(),
+            registered: app
+                .registrations
+                .status()
+                .iter()
+                .map(RegistrationStatus::registered)
+                .collect(),
             census: app.slots.census(),
         }
     }
@@ -82,6 +90,7 @@ impl Collector for Scrape {
         self.worker(&mut out)?;
         media(&mut out, &self.census.totals)?;
         faults(&mut out, &self.census.totals)?;
+        side(&mut out, &self.census.totals)?;
         latency(&mut out, &self.census.totals)?;
         self.sessions(&mut out)
     }
@@ -120,12 +129,19 @@ impl Scrape {
                 ([("phase", phase)], held.count() as f64)
             }),
         )?;
+        out.gauges(
+            "trickle_registered",
+            "1 while an orchestrator knows the worker, by kind of registration",
+            self.registered
+                .iter()
+                .map(|(kind, registered)| ([("kind", *kind)], f64::from(u8::from(*registered)))),
+        )?;
         let ended = &self.census.totals.ended;
         out.counters(
             "trickle_sessions_ended",
             "Sessions that have ended, by reason",
             None,
-            ended.iter().map(|(reason, n)| ([("reason", reason)], *n)),
+            ended.iter().map(|(reason, n)| ([("reason", *reason)], *n)),
         )
     }
 
@@ -159,6 +175,11 @@ impl Scrape {
                 ),
             ]
         });
+        out.gauges(
+            "trickle_session_stalled",
+            "1 while nothing comes from the processor and something stands in for it",
+            each(|status| f64::from(u8::from(status.processor.stalled))),
+        )?;
         out.gauges(
             "trickle_session_frames_per_second",
             "Pictures per second over the last seconds",
@@ -276,6 +297,16 @@ fn faults(out: &mut Families<'_>, totals: &Totals) -> fmt::Result {
         "Frames that the processor panicked on",
         totals.processor_panics,
     )?;
+    out.counter(
+        "trickle_processor_stalls",
+        "Times that nothing came from the processor for longer than the stall timeout",
+        totals.processor_stalls,
+    )?;
+    out.counter(
+        "trickle_video_frames_stood_in",
+        "Pictures that went out without the processor, which was silent",
+        totals.stood_in,
+    )?;
     out.counters(
         "trickle_codecs_opened",
         "Codecs that were opened, again after a fault or a change of size included",
@@ -288,6 +319,27 @@ fn faults(out: &mut Families<'_>, totals: &Totals) -> fmt::Result {
             ];
             (labels, *opened)
         }),
+    )
+}
+
+/// What passes beside the media.
+fn side(out: &mut Families<'_>, totals: &Totals) -> fmt::Result {
+    out.counters(
+        "trickle_processor_emitted",
+        "Data items and events of the processor, and those that were not taken",
+        None,
+        totals
+            .emitted
+            .iter()
+            .map(|(kind, n)| ([("kind", *kind)], *n)),
+    )?;
+    let messages = totals.messages.iter();
+    out.counters(
+        "trickle_channel_messages",
+        "Messages of the control, events and data channels, by what became of them",
+        None,
+        messages
+            .map(|((channel, outcome), n)| ([("channel", *channel), ("outcome", *outcome)], *n)),
     )
 }
 

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use trickle_session::{LatencyTotals, Session, SessionStatus};
+use trickle_session::{
+    ChannelsStatus, EndReason, LatencyTotals, PublishedStatus, Session, SessionStatus,
+};
 
 /// What sessions counted, added up. The labels of causes and kinds are those of
 /// `/stream/status`: what is added there is exported without further ado.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
     /// Sessions that have ended, by reason.
-    pub(crate) ended: BTreeMap<String, u64>,
+    pub(crate) ended: BTreeMap<&'static str, u64>,
     /// Pictures that reached a stage, by stage.
     pub(crate) frames: BTreeMap<&'static str, u64>,
     /// Pictures left out, by cause.
@@ -25,6 +27,13 @@ pub(crate) struct Totals {
     pub(crate) audio_errors: u64,
     pub(crate) processor_errors: u64,
     pub(crate) processor_panics: u64,
+    pub(crate) processor_stalls: u64,
+    /// Pictures that went out without the processor.
+    pub(crate) stood_in: u64,
+    /// Items and events of processors, by what became of them.
+    pub(crate) emitted: BTreeMap<&'static str, u64>,
+    /// Messages of side channels, by channel and what became of them.
+    pub(crate) messages: BTreeMap<(&'static str, &'static str), u64>,
     /// Codecs that were opened.
     pub(crate) codecs: BTreeMap<Codec, u64>,
     pub(crate) latency: LatencyTotals,
@@ -63,9 +72,8 @@ impl Totals {
     /// Adds a session that has ended.
     pub(crate) fn add_ended(&mut self, session: &Session) {
         let status = session.status();
-        let reason = serde_json::to_value(&status.ended).unwrap_or_default();
-        let word = reason["reason"].as_str().unwrap_or("unknown");
-        *self.ended.entry(word.to_owned()).or_default() += 1;
+        let reason = status.ended.as_ref().map_or("unknown", EndReason::name);
+        *self.ended.entry(reason).or_default() += 1;
         self.add_status(&status);
         self.latency += session.latency_totals();
     }
@@ -90,11 +98,46 @@ impl Totals {
         self.audio_dropped += audio.dropped;
         self.audio_errors += audio.errors;
         self.processor_errors += status.processor.errors;
-        self.processor_panics += status.processor.panics;
+        let processor = &status.processor;
+        self.processor_panics += processor.panics;
+        self.processor_stalls += processor.stalls;
+        self.stood_in += processor.stood_in;
+        for (what, count) in [
+            ("data", processor.data_items),
+            ("event", processor.events),
+            ("refused", processor.refused),
+        ] {
+            *self.emitted.entry(what).or_default() += count;
+        }
+        for (message, count) in messages(&status.channels) {
+            *self.messages.entry(message).or_default() += count;
+        }
         for (codec, opened) in codecs(status) {
             *self.codecs.entry(codec).or_default() += opened;
         }
     }
+}
+
+/// What became of the messages of a session's channels, by channel and outcome.
+fn messages(
+    channels: &ChannelsStatus,
+) -> impl Iterator<Item = ((&'static str, &'static str), u64)> {
+    let control = channels.control.as_ref();
+    let control = control.map_or((0, 0), |channel| (channel.received, channel.rejected));
+    let published = |channel: &Option<PublishedStatus>| {
+        let channel = channel.as_ref();
+        channel.map_or((0, 0), |channel| (channel.published, channel.dropped))
+    };
+    let (events, data) = (published(&channels.events), published(&channels.data));
+    [
+        (("control", "received"), control.0),
+        (("control", "rejected"), control.1),
+        (("events", "published"), events.0),
+        (("events", "dropped"), events.1),
+        (("data", "published"), data.0),
+        (("data", "dropped"), data.1),
+    ]
+    .into_iter()
 }
 
 /// The codecs of a session, and how often each was opened.

@@ -71,6 +71,13 @@ pub(crate) struct RegistrationStatus {
     last_error: Option<String>,
 }
 
+impl RegistrationStatus {
+    /// The kind of registration, and whether the orchestrator knows the worker.
+    pub(crate) fn registered(&self) -> (&'static str, bool) {
+        (self.kind, self.state == State::Registered)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = RegistrationState)]
@@ -222,7 +229,7 @@ impl Registrations {
 
 /// Registers the worker that listens at `addr` once its model is there, and leaves when `stop` is
 /// cancelled.
-pub(crate) async fn serve(app: App, addr: SocketAddr, stop: CancellationToken) {
+pub(crate) async fn serve(app: App, addr: SocketAddr, https: bool, stop: CancellationToken) {
     if app.registrations.is_empty() {
         return;
     }
@@ -233,7 +240,8 @@ pub(crate) async fn serve(app: App, addr: SocketAddr, stop: CancellationToken) {
     let probe = Arc::clone(&app.hardware);
     let devices = tokio::task::spawn_blocking(move || probe.devices()).await;
     let gpu = devices.ok().and_then(|devices| devices.into_iter().next());
-    let local = format!("http://localhost:{}", addr.port());
+    let scheme = if https { "https" } else { "http" };
+    let local = format!("{scheme}://localhost:{}", addr.port());
     let url = match Url::parse(&local) {
         Ok(url) => url,
         Err(error) => return tracing::error!(%error, local, "not registered"),

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
+use tracing::field::Empty;
 use trickle_media::Backends;
 use trickle_processor::Params;
 use trickle_proto::Client;
@@ -214,6 +215,17 @@ impl Slots {
         (table.slots.clone(), table.last.clone())
     }
 
+    /// Waits until all slots are free.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let first = self.0.table().slots.first().cloned();
+            match first {
+                Some(slot) => slot.gone.cancelled().await,
+                None => return,
+            }
+        }
+    }
+
     /// Counts of all sessions so far. They never fall from one call to the next: a session is
     /// counted in the table or among those that have ended, never in both or neither.
     pub(crate) fn census(&self) -> Census {
@@ -279,7 +291,14 @@ impl Slots {
             ..SessionConfig::new(id.clone())
         };
         let (answer, answered) = oneshot::channel();
-        let span = tracing::info_span!("session", %id);
+        let span = tracing::info_span!(
+            "session",
+            %id,
+            reason = Empty,
+            frames_in = Empty,
+            frames_out = Empty,
+            frames_dropped = Empty,
+        );
         let inner = Arc::clone(&self.0);
         let made = Arc::new(OnceLock::new());
         let told = Arc::clone(&made);

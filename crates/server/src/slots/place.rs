@@ -154,6 +154,12 @@ impl Place {
         } else {
             session.stop().await
         };
+        let frames = &summary.status.frames;
+        tracing::Span::current()
+            .record("reason", summary.reason.name())
+            .record("frames_in", frames.received)
+            .record("frames_out", frames.out)
+            .record("frames_dropped", frames.dropped.total());
         let draining = summary.draining;
         self.inner.table().last = Some(summary);
         if draining {

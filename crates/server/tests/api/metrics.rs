@@ -1,15 +1,20 @@
 //! `/metrics`: the text's form, and that its values follow what the worker does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use http::header;
 use serde_json::Value;
+use tokio::sync::{Notify, watch};
 use trickle_processor::builtin::Passthrough;
+use trickle_processor::{FrameProcessor, ProcessorError, VideoFrame};
+use trickle_proto::Start;
 use trickle_server::StreamServer;
 
-use crate::sessions::Site;
-use crate::support::{get, post, raw};
+use crate::sessions::{Site, feed};
+use crate::support::{get, post, post_json, raw};
 
 /// A scrape, taken apart.
 struct Metrics {
@@ -187,6 +192,96 @@ async fn a_session_that_runs_has_gauges_that_go_with_it() {
     assert_eq!(metrics.value(&waiting), 0.0);
     site.stop("").await.ok();
     assert!(!scrape(&site.router).await.mentions("session="));
+}
+
+/// Panics at the first picture, fails on the second, and is silent from the third on until it is told
+/// otherwise.
+#[derive(Clone)]
+struct Moody {
+    pictures: watch::Sender<usize>,
+    release: Arc<Notify>,
+}
+
+impl FrameProcessor for Moody {
+    async fn process_video(
+        &mut self,
+        frame: VideoFrame,
+    ) -> Result<Option<VideoFrame>, ProcessorError> {
+        self.pictures.send_modify(|pictures| *pictures += 1);
+        let pictures = *self.pictures.borrow();
+        match pictures {
+            1 => panic!("a bad mood"),
+            2 => return Err(ProcessorError::new("no")),
+            _ => self.release.notified().await,
+        }
+        Ok(Some(frame))
+    }
+}
+
+#[tokio::test]
+async fn what_a_processor_does_wrong_is_counted() {
+    let (pictures, mut seen) = watch::channel(0);
+    let release = Arc::new(Notify::new());
+    let moody = Moody {
+        pictures,
+        release: release.clone(),
+    };
+    let at_once = Some(Duration::from_micros(1));
+    let site = Site::of(StreamServer::builder(moody).stall_timeout(at_once)).await;
+    site.start_named("r1", "r1").await.ok();
+    let mut input = site.publisher("r1").await;
+    // However busy the machine is, the processor is given the last picture of each segment.
+    while *seen.borrow_and_update() < 3 {
+        feed(&mut input, "ptswrap_180p30.ts").await;
+        seen.changed().await.unwrap();
+    }
+    // It is silent, so that two further segments can only be of pictures without it.
+    let mut output = site.subscriber("r1-out", Start::Next);
+    for _ in 0..2 {
+        feed(&mut input, "ptswrap_180p30.ts").await;
+    }
+    for _ in 0..2 {
+        output.next_segment().await.unwrap().unwrap();
+    }
+    release.notify_one();
+    site.stop("").await.ok();
+    let metrics = scrape(&site.router).await;
+    assert_eq!(metrics.value("trickle_processor_errors_total"), 2.0);
+    assert_eq!(metrics.value("trickle_processor_panics_total"), 1.0);
+    assert!(metrics.value("trickle_processor_stalls_total") >= 1.0);
+    assert!(metrics.value("trickle_video_frames_stood_in_total") >= 30.0);
+}
+
+#[tokio::test]
+async fn messages_of_side_channels_are_counted_by_what_became_of_them() {
+    let site = Site::new().await;
+    let mut body = site.body("r1");
+    for name in ["control", "events", "data"] {
+        body[format!("{name}_url")] = site.channel(name).into();
+    }
+    post_json(&site.router, "/stream/start", body).await.ok();
+    let mut control = site.publisher("control").await;
+    let mut events = site.subscriber("events", Start::At(0.into()));
+    for update in [r#"{"strength":0.75}"#, r#"{"strength":7}"#] {
+        let mut segment = control.next_segment().await.unwrap();
+        segment.write(update.into()).await.unwrap();
+        segment.finish().await.unwrap();
+    }
+    // The second was rejected: told as the third event, after the start and the first.
+    for _ in 0..3 {
+        events.next_segment().await.unwrap().unwrap();
+    }
+    site.stop("").await.ok();
+    let metrics = scrape(&site.router).await;
+    let messages = |channel: &str, outcome: &str| {
+        let labels = format!(r#"{{channel="{channel}",outcome="{outcome}"}}"#);
+        metrics.value(&format!("trickle_channel_messages_total{labels}"))
+    };
+    assert_eq!(messages("control", "received"), 2.0);
+    assert_eq!(messages("control", "rejected"), 1.0);
+    assert!(messages("events", "published") >= 3.0);
+    assert_eq!(messages("events", "dropped"), 0.0);
+    assert_eq!(messages("data", "dropped"), 0.0);
 }
 
 /// The dashboard in `docs/` asks for nothing that is not there.

@@ -9,10 +9,12 @@ use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use trickle_processor::builtin::Passthrough;
-use trickle_proto::{Client, ClientConfig, PublishOptions, Publisher, Relay, RelayConfig};
+use trickle_proto::{
+    Client, ClientConfig, PublishOptions, Publisher, Relay, RelayConfig, ServerTls,
+};
 use trickle_server::{ByocConfig, LiveRunnerConfig, StreamServer, StreamServerBuilder};
 
 const SECRET: &str = "orch-secret";
@@ -30,6 +32,7 @@ struct Book {
 #[derive(Clone)]
 struct Orchestrator {
     book: Arc<Mutex<Book>>,
+    noted: Arc<Notify>,
     relay: Relay,
     url: String,
     channels: String,
@@ -45,6 +48,7 @@ impl Orchestrator {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let orchestrator = Self {
             book: Arc::default(),
+            noted: Arc::default(),
             relay,
             url: format!("http://{}", listener.local_addr().unwrap()),
             channels,
@@ -68,6 +72,8 @@ impl Orchestrator {
             .to_owned();
         let mut book = self.book.lock().unwrap();
         book.asked.push((what.into(), auth.clone(), body.into()));
+        drop(book);
+        self.noted.notify_one();
         auth
     }
 
@@ -82,7 +88,7 @@ impl Orchestrator {
                 };
                 match found {
                     Some((_, auth, body)) => return (auth, body),
-                    None => tokio::time::sleep(Duration::from_millis(5)).await,
+                    None => self.noted.notified().await,
                 }
             }
         };
@@ -198,6 +204,7 @@ async fn stopped(
 
 /// A worker that serves.
 struct Worker {
+    inside: trickle_server::Worker,
     url: String,
     client: Client,
     stop: oneshot::Sender<()>,
@@ -209,6 +216,7 @@ impl Worker {
         let server = configure(StreamServer::builder(Passthrough))
             .build()
             .unwrap();
+        let inside = server.worker();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -219,6 +227,7 @@ impl Worker {
             server.serve_with_shutdown(listener, stopped).await.unwrap();
         });
         Self {
+            inside,
             url,
             client: Client::new(ClientConfig::default()).unwrap(),
             stop,
@@ -246,11 +255,7 @@ impl Worker {
     }
 
     async fn idle(&self) {
-        let idle = async {
-            while self.status().await["active_streams"] != 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
+        let idle = self.inside.idle();
         tokio::time::timeout(PATIENCE, idle).await.unwrap();
     }
 
@@ -283,6 +288,21 @@ async fn a_capability_comes_and_goes_with_the_worker() {
     worker.shut_down().await;
     let left = orchestrator.asked("unregister").await;
     assert_eq!(left, (SECRET.to_owned(), "depth".to_owned()));
+}
+
+#[tokio::test]
+async fn a_worker_with_a_certificate_registers_under_https() {
+    let orchestrator = Orchestrator::new().await;
+    let config = ByocConfig::new(orchestrator.url.parse().unwrap(), SECRET).unwrap();
+    let made = rcgen::generate_simple_self_signed(["worker".to_owned()]).unwrap();
+    let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let tls = ServerTls::from_pem(cert.as_bytes(), key.as_bytes()).unwrap();
+    let worker = Worker::new(|builder| builder.byoc(config).tls(tls)).await;
+    let (_, body) = orchestrator.asked("register").await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let url = body["url"].as_str().unwrap();
+    assert!(url.starts_with("https://localhost:"), "{url}");
+    worker.shut_down().await;
 }
 
 #[tokio::test]

@@ -14,7 +14,9 @@ use trickle_processor::builtin::Delay;
 use trickle_processor::{
     FrameProcessor, Model, Params, ParamsError, ProcessorError, StreamContext, VideoFrame,
 };
-use trickle_proto::{Client, ClientConfig, PublishOptions, Publisher, Relay, RelayConfig};
+use trickle_proto::{
+    Client, ClientConfig, PublishOptions, Publisher, Relay, RelayConfig, Start, Subscriber,
+};
 use trickle_server::{StreamServer, StreamServerBuilder};
 
 use crate::support::{Answer, get, post, post_json, send};
@@ -63,6 +65,14 @@ impl FrameProcessor for Picky {
     }
 }
 
+/// Publishes a clip as one segment.
+pub async fn feed(publisher: &mut Publisher, clip: &str) {
+    let mut segment = publisher.next_segment().await.unwrap();
+    let bytes = trickle_testkit::clip_bytes(clip);
+    segment.write(bytes.into()).await.unwrap();
+    segment.finish().await.unwrap();
+}
+
 /// A relay with empty channels, and a worker.
 pub struct Site {
     server: StreamServer,
@@ -80,10 +90,12 @@ impl Site {
     pub async fn with(configure: impl FnOnce(StreamServerBuilder) -> StreamServerBuilder) -> Self {
         let model = Counting::default();
         let opened = model.opened.clone();
-        Self::of(configure(StreamServer::builder(model)), opened).await
+        let site = Self::of(configure(StreamServer::builder(model))).await;
+        Self { opened, ..site }
     }
 
-    async fn of(builder: StreamServerBuilder, opened: Arc<AtomicUsize>) -> Self {
+    /// With a processor of one's own, whose parameters are `strength` or none.
+    pub async fn of(builder: StreamServerBuilder) -> Self {
         let server = builder.build().unwrap();
         server.initialize().await.unwrap();
         let (relay, base) = relay().await;
@@ -92,7 +104,7 @@ impl Site {
             server,
             relay,
             base,
-            opened,
+            opened: Arc::default(),
         }
     }
 
@@ -131,29 +143,42 @@ impl Site {
 
     /// Publishes a clip on a channel as one segment.
     async fn feed(&self, channel: &str, clip: &str) -> Publisher {
+        let mut publisher = self.publisher(channel).await;
+        feed(&mut publisher, clip).await;
+        publisher
+    }
+
+    /// Makes a channel, and gives its URL.
+    pub fn channel(&self, name: &str) -> String {
+        self.relay.create_channel(name, None).unwrap();
+        format!("{}{name}", self.base)
+    }
+
+    pub async fn publisher(&self, channel: &str) -> Publisher {
         let client = Client::new(ClientConfig::default()).unwrap();
         let url = format!("{}{channel}", self.base).parse().unwrap();
         let options = PublishOptions::new("video/mp2t");
-        let mut publisher = client.publish(&url, options).await.unwrap();
-        let mut segment = publisher.next_segment().await.unwrap();
-        let bytes = trickle_testkit::clip_bytes(clip);
-        segment.write(bytes.into()).await.unwrap();
-        segment.finish().await.unwrap();
-        publisher
+        client.publish(&url, options).await.unwrap()
+    }
+
+    pub fn subscriber(&self, channel: &str, start: Start) -> Subscriber {
+        let client = Client::new(ClientConfig::default()).unwrap();
+        let url = format!("{}{channel}", self.base).parse().unwrap();
+        client.subscribe(&url, start).unwrap()
+    }
+
+    /// Waits until a picture has come out on a channel.
+    async fn picture(&self, channel: &str) {
+        let mut output = self.subscriber(channel, Start::Current);
+        let mut segment = output.next_segment().await.unwrap().unwrap();
+        segment.chunk().await.unwrap().unwrap();
     }
 
     /// The summary of a session that ends by itself.
     pub async fn ended_by_itself(&self) -> Value {
-        let ended = async {
-            loop {
-                let mut status = self.status().await;
-                if status["active_streams"] == 0 {
-                    return status["last_session"].take();
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, ended).await.unwrap()
+        let worker = self.server.worker();
+        tokio::time::timeout(PATIENCE, worker.idle()).await.unwrap();
+        self.status().await["last_session"].take()
     }
 
     pub async fn stop(&self, body: &'static str) -> Answer {
@@ -519,17 +544,14 @@ async fn draining_ends_sessions_and_refuses_new_ones() {
 async fn draining_lets_the_last_frames_out() {
     // Slow enough that frames wait when the end comes.
     let slow = Delay::new(Duration::from_millis(20));
-    let site = Site::of(StreamServer::builder(slow), Arc::default()).await;
+    let site = Site::of(StreamServer::builder(slow)).await;
     let mut body = site.body("r1");
     body["params"] = json!({});
     post_json(&site.router, "/stream/start", body).await.ok();
     let _input_goes_on = site.feed("r1", "ptswrap_180p30.ts").await;
-    let begun = async {
-        while site.status().await["sessions"][0]["frames"]["out"] == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, begun).await.unwrap();
+    tokio::time::timeout(PATIENCE, site.picture("r1-out"))
+        .await
+        .unwrap();
     site.server.drain().await.unwrap();
     let summary = &site.status().await["last_session"];
     assert_eq!(summary["reason"]["reason"], "stopped");
