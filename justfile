@@ -71,7 +71,7 @@ init-check:
 
 # throw requests at a worker and check the answers against its OpenAPI description (needs Python)
 api-check *ARGS:
-    crates/server/api-check {{ARGS}}
+    crates/server/api-check/run {{ARGS}}
 
 # lint what lies in deploy/ (needs Python; uses kubectl and systemd-analyze where installed)
 deploy-check:

@@ -532,6 +532,10 @@ fn start_error(error: StartError) -> ApiError {
     match error {
         StartError::Params(error) => error.into(),
         StartError::Channel { field, reason } => ApiError::field(field, reason),
+        // All else in it is the worker's own, and was checked as the worker was built.
+        StartError::Config(error) if error.field.ends_with("_url") => {
+            ApiError::field(error.field, error.reason)
+        }
         other => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, other.to_string()),
     }
 }

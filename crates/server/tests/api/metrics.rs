@@ -249,7 +249,7 @@ async fn what_a_processor_does_wrong_is_counted() {
     assert_eq!(metrics.value("trickle_processor_errors_total"), 2.0);
     assert_eq!(metrics.value("trickle_processor_panics_total"), 1.0);
     assert!(metrics.value("trickle_processor_stalls_total") >= 1.0);
-    assert!(metrics.value("trickle_video_frames_stood_in_total") >= 30.0);
+    assert!(metrics.value("trickle_video_frames_stood_in_total") >= 1.0);
 }
 
 #[tokio::test]

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use axum::Router;
 use axum::body::Body;
-use http::{Method, Request};
+use http::Request;
 use serde_json::{Map, Value, json};
+use trickle_processor::builtin::Passthrough;
+use trickle_server::StreamServer;
 
 use crate::routes::{OPEN_ROUTES, STREAM_ROUTES};
 use crate::sessions::Site;
@@ -92,57 +94,128 @@ async fn every_route_is_described_and_nothing_else_is() {
     }
 }
 
+/// A worker's answers beside the description.
+struct Checked<'a> {
+    document: &'a Document,
+    seen: BTreeSet<(String, String, String)>,
+}
+
+impl Checked<'_> {
+    /// Calls a route, and checks that its answer is one of those described.
+    async fn send(&mut self, router: &Router, path: &str, request: Request<Body>) -> Answer {
+        let method = request.method().to_string();
+        let answer = send(router, request).await;
+        self.document.check(&method, path, &answer);
+        let status = answer.status.as_str().to_owned();
+        self.seen.insert((method, path.to_owned(), status));
+        answer
+    }
+
+    async fn call(
+        &mut self,
+        router: &Router,
+        method: &str,
+        path: &str,
+        body: impl Into<Body>,
+    ) -> Answer {
+        let request = Request::builder().method(method).uri(format!("/api{path}"));
+        let request = request.body(body.into()).unwrap();
+        self.send(router, path, request).await
+    }
+}
+
+/// Every status that is described is answered, in the form that is described, and no other.
 #[tokio::test]
-async fn answers_have_the_form_that_is_described() {
+async fn answers_are_those_that_are_described() {
     let site = Site::new().await;
     let document = Document::of(&site.router).await;
-    let call = async |method: &str, path: &str, body: Body| {
-        let request = Request::builder()
-            .method(Method::from_bytes(method.as_bytes()).unwrap())
-            .uri(format!("/api{path}"));
-        let answer = send(&site.router, request.body(body).unwrap()).await;
-        document.check(method, path, &answer);
-        answer
+    let mut checked = Checked {
+        document: &document,
+        seen: BTreeSet::new(),
     };
+    let worker = &site.router;
     // Without a session.
     for path in OPEN_ROUTES {
-        if path != "/metrics" {
-            call("GET", path, Body::empty()).await.ok();
+        // No JSON: tests of its own look at it.
+        if path == "/metrics" {
+            let seen = ("GET".into(), path.into(), "200".into());
+            checked.seen.insert(seen);
+        } else {
+            checked.call(worker, "GET", path, "").await.ok();
         }
     }
-    call("GET", "/stream/status", Body::empty()).await.ok();
     for (method, path) in STREAM_ROUTES {
-        if method == "POST" {
-            call(method, path, Body::from("[]")).await.error(400);
+        match method {
+            "GET" => drop(checked.call(worker, method, path, "").await.ok().clone()),
+            _ => drop(
+                checked
+                    .call(worker, method, path, "[]")
+                    .await
+                    .error(400)
+                    .len(),
+            ),
         }
     }
     // With one.
     let start = site.body("r1").to_string();
-    call("POST", "/stream/start", start.into()).await.ok();
-    site.publish("r1", "ptswrap_180p30.ts").await;
-    call("GET", "/stream/status", Body::empty()).await.ok();
-    site.ended_by_itself().await;
-    call("GET", "/stream/status", Body::empty()).await.ok();
-    let start = site.body("r2").to_string();
-    call("POST", "/live-video-to-video", start.into())
+    checked
+        .call(worker, "POST", "/stream/start", start)
         .await
         .ok();
-    call("GET", "/stream/status", Body::empty()).await.ok();
+    site.publish("r1", "ptswrap_180p30.ts").await;
+    checked.call(worker, "GET", "/stream/status", "").await.ok();
+    site.ended_by_itself().await;
+    checked.call(worker, "GET", "/stream/status", "").await.ok();
+    let start = site.body("r2").to_string();
+    let alias = "/live-video-to-video";
+    checked.call(worker, "POST", alias, start).await.ok();
+    checked.call(worker, "GET", "/stream/status", "").await.ok();
     let other = json!({"gateway_request_id": "r3"}).to_string();
-    call("POST", "/stream/start", other.clone().into())
-        .await
-        .error(503);
-    call("POST", "/live-video-to-video", other.clone().into())
-        .await
-        .error(500);
-    let good = json!({"strength": 0.5}).to_string();
-    call("POST", "/stream/params", good.into()).await.ok();
-    let bad = json!({"strength": 5}).to_string();
-    call("POST", "/stream/update", bad.into()).await.error(422);
-    call("POST", "/stream/stop", other.into()).await.error(404);
+    let refused = checked.call(worker, "POST", "/stream/start", other.clone());
+    refused.await.error(503);
+    let refused = checked.call(worker, "POST", alias, other.clone());
+    refused.await.error(500);
+    for path in ["/stream/update", "/stream/params"] {
+        let good = json!({"strength": 0.5}).to_string();
+        checked.call(worker, "POST", path, good).await.ok();
+        let bad = json!({"strength": 5}).to_string();
+        checked.call(worker, "POST", path, bad).await.error(422);
+        checked
+            .call(worker, "POST", path, other.clone())
+            .await
+            .error(404);
+    }
+    let unknown = checked.call(worker, "POST", "/stream/stop", other);
+    unknown.await.error(404);
     let large = " ".repeat(65 << 10);
-    call("POST", "/stream/stop", large.into()).await.error(413);
-    call("POST", "/stream/stop", Body::empty()).await.ok();
+    let refused = checked.call(worker, "POST", "/stream/stop", large);
+    refused.await.error(413);
+    checked.call(worker, "POST", "/stream/stop", "").await.ok();
+    // An orchestrator reserved it and cannot be reached.
+    let reserved = Request::post("/api/stream/start")
+        .header("livepeer-session-id", "r4")
+        .header("livepeer-session-token", "token")
+        .header("livepeer-session-control", "http://127.0.0.1:1/session/r4");
+    let body = json!({"gateway_request_id": "r4"}).to_string();
+    let reserved = reserved.body(body.into()).unwrap();
+    let refused = checked.send(worker, "/stream/start", reserved).await;
+    refused.error(502);
+    // Other workers: one without its model, one with a token.
+    let loading = StreamServer::builder(Passthrough).build().unwrap().router();
+    let health = checked.call(&loading, "GET", "/health", "").await;
+    assert_eq!(health.status, 503);
+    let guarded = StreamServer::builder(Passthrough).auth_token("t0ken");
+    let guarded = guarded.build().unwrap().router();
+    for (method, path) in STREAM_ROUTES {
+        checked.call(&guarded, method, path, "").await.error(401);
+    }
+    for (method, path, operation) in document.operations() {
+        for status in operation["responses"].as_object().unwrap().keys() {
+            let answer = (method.clone(), path.clone(), status.clone());
+            let seen = status == "default" || checked.seen.contains(&answer);
+            assert!(seen, "{method} {path} was never answered {status}");
+        }
+    }
 }
 
 /// Every field that is described is read: with a value of another type, the start is refused.

@@ -153,6 +153,10 @@ async fn a_start_with_a_wrong_field_names_it() {
         let body = json!({"gateway_request_id": "r", "subscribe_url": "nonsense"});
         let answer = post_json(&router, &path, body).await;
         assert!(answer.error(400).contains("\"subscribe_url\""));
+        // What names no channel.
+        let body = json!({"gateway_request_id": "r", "subscribe_url": "http://127.0.0.1:1/"});
+        let answer = post_json(&router, &path, body).await;
+        assert!(answer.error(400).contains("\"subscribe_url\""));
     }
 }
 
