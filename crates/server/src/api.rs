@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 use trickle_processor::Params;
 use url::Url;
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaFormat, Type};
 
 use crate::body::kind;
 use crate::error::ApiError;
@@ -26,16 +28,16 @@ pub(crate) struct StartRequest {
     pub(crate) stream_id: Option<String>,
     /// Where the input is read. Without it the stream is generative: the processor is given black
     /// frames of `width` × `height` (512 × 512) at `max_framerate` (24).
-    #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]
+    #[schema(schema_with = channel_schema, required = false)]
     pub(crate) subscribe_url: Option<Url>,
     /// Where the output is published. Without it frames are processed and end there.
-    #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]
+    #[schema(schema_with = channel_schema, required = false)]
     pub(crate) publish_url: Option<Url>,
-    #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]
+    #[schema(schema_with = channel_schema, required = false)]
     pub(crate) control_url: Option<Url>,
-    #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]
+    #[schema(schema_with = channel_schema, required = false)]
     pub(crate) events_url: Option<Url>,
-    #[schema(value_type = Option<String>, format = "uri", max_length = 8192)]
+    #[schema(schema_with = channel_schema, required = false)]
     pub(crate) data_url: Option<Url>,
     /// `params`, with the body's own `max_framerate` where `params` has none.
     #[schema(value_type = Option<Object>)]
@@ -107,7 +109,27 @@ impl StartRequest {
 #[allow(dead_code, reason = "read field by field; this is its description")]
 pub(crate) struct StopRequest {
     /// Which session.
+    #[schema(max_length = 512)]
     gateway_request_id: Option<String>,
+}
+
+/// An update: all that is not named here is a parameter.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "read field by field; this is its description")]
+pub(crate) struct UpdateRequest {
+    /// Which session.
+    #[schema(max_length = 512)]
+    gateway_request_id: Option<String>,
+}
+
+/// The URL of a channel; an empty one is as good as none.
+fn channel_schema() -> RefOr<Schema> {
+    let url = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::Custom("uri".into())))
+        .max_length(Some(MAX_URL));
+    let none = ObjectBuilder::new().enum_values(Some([Value::Null, "".into()]));
+    AnyOfBuilder::new().item(url).item(none).into()
 }
 
 /// An id; `None` when absent, null or empty.

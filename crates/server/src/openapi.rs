@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{Schema, SchemaType, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi, ToSchema};
@@ -57,6 +57,12 @@ impl Modify for Complete {
         if let Some(RefOr::T(Schema::Object(start))) = components.schemas.get("StartRequest") {
             let mut alias = start.clone();
             alias.required.clear();
+            if let Some(RefOr::T(Schema::Object(id))) =
+                alias.properties.get_mut("gateway_request_id")
+            {
+                id.min_length = None;
+                id.schema_type = SchemaType::from_iter([Type::String, Type::Null]);
+            }
             components.schemas.insert(
                 "LiveVideoToVideoRequest".into(),
                 Schema::Object(alias).into(),

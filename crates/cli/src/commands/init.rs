@@ -47,9 +47,16 @@ pub(crate) fn run(args: InitArgs) -> Result<(), CliError> {
         (None, None) => Source::repository(args.trickle_rev),
     };
     init::create(&args.directory, args.template, &source)?;
+    let note = match source {
+        Source::Path(_) => {
+            "\nIts image cannot be built like that: Docker does not see the checkout. Take trickle \
+             from a repository (--trickle-git) before `docker build`."
+        }
+        Source::Git { .. } => "",
+    };
     output::line(&format!(
         "{0} is ready: its processor is {0}/src/processor.rs. Next:\n  cd {0}\n  cargo test\n  \
-         cargo run --release -- serve",
+         cargo run --release -- serve{note}",
         args.directory.display()
     ))
 }

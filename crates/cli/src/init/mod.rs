@@ -105,6 +105,7 @@ fn files(name: &str, template: Template, source: &Source) -> [(&'static str, Str
     let fill = |text: &str| {
         text.replace("@NAME@", name)
             .replace("@REPOSITORY@", REPOSITORY)
+            .replace("@RUST@", env!("CARGO_PKG_RUST_VERSION"))
     };
     let manifest = fill(include_str!("../../templates/Cargo.toml.in"))
         .replacen("@SOURCE@", &source.dependency("cli"), 1)

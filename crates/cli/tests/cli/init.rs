@@ -35,6 +35,7 @@ fn a_project_has_all_it_needs_to_build_test_and_deploy() {
             CHECKOUT,
         ]);
         assert!(said.contains("cargo run"), "{said}");
+        assert!(said.contains("--trickle-git"), "{said}");
         let read = |file: &str| std::fs::read_to_string(Path::new(&project).join(file)).unwrap();
         let manifest: toml_edit::DocumentMut = read("Cargo.toml").parse().unwrap();
         assert_eq!(

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use trickle_processor::Params;
 
 use super::stream_id;
-use crate::api::{Success, id};
+use crate::api::{Success, UpdateRequest, id};
 use crate::app::App;
 use crate::body;
 use crate::error::{ApiError, ErrorBody};
@@ -17,14 +17,14 @@ const MAX_BODY: usize = 10 << 20;
 
 /// Give a running processor new parameters
 ///
-/// Any JSON object; `gateway_request_id` in it names the session, where several run.
+/// Any JSON object; what names the session is no parameter.
 #[utoipa::path(
     post,
     path = "/stream/update",
     tag = "streams",
     security(("token" = [])),
     params(("X-Stream-Id" = Option<String>, Header, description = "Which session")),
-    request_body = Object,
+    request_body = UpdateRequest,
     responses(
         (status = 200, description = "They are in force", body = Success),
         (status = 400, description = "No object, or no session", body = ErrorBody),

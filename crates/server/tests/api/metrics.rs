@@ -284,37 +284,56 @@ async fn messages_of_side_channels_are_counted_by_what_became_of_them() {
     assert_eq!(messages("data", "dropped"), 0.0);
 }
 
-/// The dashboard in `docs/` asks for nothing that is not there.
+/// The dashboard, the autoscaler and the documentation name nothing that is not there, and the
+/// documentation leaves nothing out.
 #[tokio::test]
-async fn the_dashboard_uses_metrics_that_exist() {
+async fn what_is_said_of_metrics_holds() {
+    let site = Site::new().await;
+    site.start_named("s", "channel").await.ok();
+    let families = scrape(&site.router).await.families;
+    let sampled = |name: &str| {
+        families.iter().any(|(family, kind)| match kind.as_str() {
+            "counter" => *name == format!("{family}_total"),
+            "info" => *name == format!("{family}_info"),
+            "histogram" => *name == format!("{family}_bucket"),
+            _ => name == family,
+        })
+    };
     let dashboard = include_str!("../../../../docs/grafana-dashboard.json");
     let dashboard: Value = serde_json::from_str(dashboard).unwrap();
     let mut expressions = Vec::new();
     collect(&dashboard, "expr", &mut expressions);
     collect(&dashboard, "definition", &mut expressions);
-    assert!(expressions.len() > 10);
-    let site = Site::new().await;
-    site.start_named("s", "channel").await.ok();
-    let families = scrape(&site.router).await.families;
-    let mut used = BTreeSet::new();
-    for expression in expressions {
-        let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        used.extend(
-            words
-                .filter(|word| word.starts_with("trickle_"))
-                .map(str::to_owned),
-        );
-    }
-    for name in &used {
-        let known = families.iter().any(|(family, kind)| match kind.as_str() {
-            "counter" => *name == format!("{family}_total"),
-            "info" => *name == format!("{family}_info"),
-            "histogram" => *name == format!("{family}_bucket"),
-            _ => name == family,
-        });
-        assert!(known, "{name} is no metric");
-    }
+    let mut used = names(&expressions.join(" "));
     assert!(used.len() > 10, "{used:?}");
+    let adapter = include_str!("../../../../deploy/kubernetes/prometheus-adapter.yaml");
+    used.extend(names(adapter));
+    // What the adapter makes of them.
+    assert!(used.remove("trickle_slots_in_use"));
+    for name in &used {
+        assert!(sampled(name), "{name} is no metric");
+    }
+    let page = include_str!("../../../../docs/operations.md");
+    for name in names(page) {
+        let histogram = families.get(&name).is_some_and(|kind| kind == "histogram");
+        assert!(histogram || sampled(&name), "{name} is no metric");
+    }
+    for family in families.keys() {
+        let ends = family
+            .match_indices('_')
+            .map(|(at, _)| format!("…{}", &family[at..]));
+        let told =
+            page.contains(family.as_str()) || ends.into_iter().any(|end| page.contains(&end));
+        assert!(told, "{family} is documented nowhere");
+    }
+}
+
+/// The names of metrics in a text.
+fn names(text: &str) -> BTreeSet<String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("trickle_"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// All texts under `key`, however deep.
