@@ -6,7 +6,9 @@ use trickle_processor::Params;
 use url::Url;
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{
+    AnyOfBuilder, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
 
 use crate::body::kind;
 use crate::error::ApiError;
@@ -20,7 +22,7 @@ const MAX_URL: usize = 8192;
 /// The body of a start request. Keys it does not know are left alone.
 #[derive(Clone, Debug, PartialEq, ToSchema)]
 pub(crate) struct StartRequest {
-    /// Names the session; empty only where [`IdRule::Optional`] allows it.
+    /// Names the session.
     #[schema(rename = "gateway_request_id", min_length = 1, max_length = 512)]
     pub(crate) request_id: String,
     /// `manifest_id`, else `stream_id`: names the session where there is no request id.
@@ -128,7 +130,9 @@ fn channel_schema() -> RefOr<Schema> {
         .schema_type(Type::String)
         .format(Some(SchemaFormat::Custom("uri".into())))
         .max_length(Some(MAX_URL));
-    let none = ObjectBuilder::new().enum_values(Some([Value::Null, "".into()]));
+    let none = ObjectBuilder::new()
+        .schema_type(SchemaType::AnyValue)
+        .enum_values(Some([Value::Null, "".into()]));
     AnyOfBuilder::new().item(url).item(none).into()
 }
 

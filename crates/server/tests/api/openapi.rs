@@ -226,6 +226,9 @@ async fn fields_described_are_the_fields_read() {
     for path in ["/stream/start", "/live-video-to-video"] {
         let fields = document.body("POST", path);
         assert!(fields.len() >= 5, "{fields:?}");
+        for none in [json!(null), json!("")] {
+            document.validate(&fields["subscribe_url"], &none);
+        }
         for field in fields.keys() {
             let mut body = json!({"gateway_request_id": "r"});
             body[field] = json!(5);
