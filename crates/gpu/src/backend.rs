@@ -101,8 +101,9 @@ impl Backend for CudaBackend {
         NvEncoder::open(&self.gpu, settings, (caps.max_width, caps.max_height))
             .map(|encoder| Box::new(encoder) as VideoEncoder)
             .map_err(|error| match &error {
-                // What the limit on consumer cards looks like.
-                GpuError::Encoder { code: 10, .. } => unsupported(format!(
+                // OUT_OF_MEMORY, with newer drivers INCOMPATIBLE_CLIENT_KEY: what the limit on
+                // consumer cards looks like.
+                GpuError::Encoder { code: 10 | 21, .. } => unsupported(format!(
                     "{error}: all of the card's encode sessions may be taken"
                 )),
                 _ => unsupported(error.to_string()),

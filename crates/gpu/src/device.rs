@@ -169,17 +169,23 @@ impl Shared {
                 device: self.name.clone(),
                 first: first.clone(),
             }),
-            None => self.context.enter(),
+            None => self.context.enter().inspect_err(|error| self.note(error)),
         }
     }
 
     /// An error where `result` is one; one that nothing recovers from is remembered.
     pub(crate) fn check(&self, call: &'static str, result: CuResult) -> Result<(), GpuError> {
-        self.cuda().check(call, result).inspect_err(|error| {
-            if result.is_sticky() && self.poison.set(error.to_string()).is_ok() {
-                tracing::error!(device = self.name, %error, "GPU unusable until the process ends");
-            }
-        })
+        let checked = self.cuda().check(call, result);
+        checked.inspect_err(|error| self.note(error))
+    }
+
+    fn note(&self, error: &GpuError) {
+        if let GpuError::Cuda { code, .. } = error
+            && CuResult(*code).is_sticky()
+            && self.poison.set(error.to_string()).is_ok()
+        {
+            tracing::error!(device = self.name, %error, "GPU unusable until the process ends");
+        }
     }
 
     /// Handles are abandoned rather than given back: every call would fail.

@@ -34,10 +34,10 @@ impl CuResult {
     pub(crate) const NO_DEVICE: Self = Self(100);
 
     /// Nothing on the device works after it, in the whole process: ECC and NVLink errors,
-    /// illegal and misaligned addresses, illegal instructions, timeouts, failed launches (CUDA
-    /// Driver API, `cudaError_enum`).
+    /// illegal and misaligned addresses, illegal instructions, timeouts, failed launches, and a
+    /// context that another library has reset (CUDA Driver API, `cudaError_enum`).
     pub(crate) fn is_sticky(self) -> bool {
-        matches!(self.0, 214 | 220 | 700 | 702 | 710 | 714..=719)
+        matches!(self.0, 214 | 220 | 700 | 702 | 709 | 710 | 714..=719)
     }
 }
 

@@ -80,13 +80,19 @@ impl Coding {
 /// it blocks: call it from a thread that may wait.
 pub fn probe() -> Report {
     #[cfg(target_os = "linux")]
-    let report = devices::report();
+    let report = devices::report(None);
     #[cfg(not(target_os = "linux"))]
     let report = Report {
         reason: Some("the GPU path exists on Linux only".to_owned()),
         ..Report::default()
     };
     report
+}
+
+/// As [`probe`]; of the device of that number alone where there is one: no context is made on others.
+#[cfg(target_os = "linux")]
+pub(crate) fn probe_for(only: Option<u32>) -> Report {
+    devices::report(only)
 }
 
 /// The report of one device.
@@ -104,7 +110,7 @@ mod devices {
     use crate::error::GpuError;
     use crate::{monitor, nvdec, nvenc};
 
-    pub(super) fn report() -> Report {
+    pub(super) fn report(only: Option<u32>) -> Report {
         let mut report = Report {
             driver: monitor::driver_version().ok(),
             cuda: cuda_version().ok(),
@@ -114,7 +120,8 @@ mod devices {
             Ok(0) => report.reason = Some("the driver finds no device".to_owned()),
             Err(error) => report.reason = Some(error.to_string()),
             Ok(count) => {
-                for index in 0..count {
+                let wanted = |index: &i32| only.is_none_or(|only| only == index.cast_unsigned());
+                for index in (0..count).filter(wanted) {
                     match device(index) {
                         Ok(device) => report.devices.push(device),
                         Err(error) => {

@@ -11,7 +11,7 @@ use trickle_media::codec::CpuBackend;
 #[cfg(target_os = "linux")]
 use crate::backend::CudaBackend;
 #[cfg(target_os = "linux")]
-use crate::probe::{Coding, Report, probe};
+use crate::probe::{Coding, Report, probe_for};
 
 /// What decodes, or encodes: as given on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,11 +112,11 @@ fn order(
     }
 }
 
-/// The machine's devices, looked for when first asked for, each opened once.
+/// The machine's devices, looked for when first asked for, by their number or all, each opened once.
 #[derive(Default)]
 struct Devices {
     #[cfg(target_os = "linux")]
-    report: Option<Report>,
+    reports: Vec<(Option<u32>, Report)>,
     #[cfg(target_os = "linux")]
     open: Vec<Arc<CudaBackend>>,
 }
@@ -133,6 +133,15 @@ impl Devices {
 
 #[cfg(target_os = "linux")]
 impl Devices {
+    fn report(&mut self, index: Option<u32>) -> Report {
+        if let Some((_, known)) = self.reports.iter().find(|(asked, _)| *asked == index) {
+            return known.clone();
+        }
+        let report = probe_for(index);
+        self.reports.push((index, report.clone()));
+        report
+    }
+
     /// The first device, of those asked for, that can do it; else the name under which it is
     /// missing, and why.
     fn first(
@@ -140,12 +149,9 @@ impl Devices {
         index: Option<u32>,
         action: &str,
     ) -> Result<Arc<dyn Backend>, (String, String)> {
-        let report = self.report.get_or_insert_with(probe).clone();
+        let report = self.report(index);
         let mut reasons = Vec::new();
         for device in report.devices {
-            if index.is_some_and(|index| index != device.index) {
-                continue;
-            }
             let name = device.backend.clone();
             let coding: &Coding = match action {
                 "decode" => &device.decode,

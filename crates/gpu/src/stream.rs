@@ -21,7 +21,7 @@ const NON_BLOCKING: u32 = 1;
 /// A stream of a device. Its operations return at once; the device works later, in order.
 ///
 /// Images know which streams use them, so that no operation here ever needs the host to wait,
-/// downloads apart. Clones are the same stream; it goes with the last, and with the last image
+/// copies from and to it apart. Clones are the same stream; it goes with the last, and with the last image
 /// that its work made.
 #[derive(Clone)]
 pub struct Stream(Arc<Inner>);
@@ -121,7 +121,7 @@ impl Stream {
                 &interleaved
             }
         };
-        self.produce(Layout::nv12(width), width, height, |uploaded| {
+        self.bring(Layout::nv12(width), width, height, |uploaded| {
             self.copy(
                 from_host(image.plane(0), width),
                 uploaded.rows(0),
@@ -144,7 +144,7 @@ impl Stream {
     /// [`GpuError`].
     pub fn upload_tensor(&self, tensor: &Tensor) -> Result<CudaImage, GpuError> {
         let [height, width, channels] = tensor.shape();
-        self.produce(Layout::Tensor { channels }, width, height, |uploaded| {
+        self.bring(Layout::Tensor { channels }, width, height, |uploaded| {
             let row = 4 * width * channels;
             let from = Side {
                 memory: MemoryType::Host,
@@ -163,7 +163,7 @@ impl Stream {
         height: usize,
     ) -> Result<CudaImage, GpuError> {
         // Four bytes a pixel are, for memory, what one float a pixel is.
-        self.produce(Layout::Tensor { channels: 1 }, width, height, |uploaded| {
+        self.bring(Layout::Tensor { channels: 1 }, width, height, |uploaded| {
             self.copy(
                 from_host(pixels, 4 * width),
                 uploaded.rows(0),
@@ -171,6 +171,23 @@ impl Stream {
                 height,
             )
         })
+    }
+
+    /// As [`produce`](Self::produce), from memory of the host's; blocks until it has been read.
+    ///
+    /// CUDA promises no more than that a copy from pageable memory "might be synchronous": where
+    /// devices read the host's memory by themselves, it is not.
+    fn bring(
+        &self,
+        layout: Layout,
+        width: usize,
+        height: usize,
+        fill: impl FnOnce(&CudaImage) -> Result<(), GpuError>,
+    ) -> Result<CudaImage, GpuError> {
+        let _entered = self.0.shared.enter()?;
+        let brought = self.produce(layout, width, height, fill)?;
+        self.reach()?;
+        Ok(brought)
     }
 
     /// Copies samples to `planar`, which is NV12 and of the same size; blocks until they arrived.
@@ -331,8 +348,7 @@ impl Stream {
             height,
         };
         // SAFETY: sides come from `CudaImage::rows`, `from_host` and `to_host`, with rows of their own
-        // length; host memory that is written stays borrowed until the stream was synchronised,
-        // host memory that is read is pageable, which the driver has copied when it returns.
+        // length; host memory stays borrowed until the stream was synchronised.
         self.0.shared.check("cuMemcpy2DAsync", unsafe {
             (self.0.shared.cuda().memcpy_2d_async)(&raw const params, self.0.handle)
         })

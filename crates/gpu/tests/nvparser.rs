@@ -32,6 +32,10 @@ struct Seen {
     shown: Vec<i64>,
     /// What the sequence callback answers; the surfaces where it is `None`.
     answer: Option<c_int>,
+    /// Number of the picture whose decode callback fails.
+    fails: Option<usize>,
+    /// Sequences that are not progressive.
+    interlaced: usize,
 }
 
 unsafe extern "C" fn on_sequence(user: *mut c_void, format: *mut CUVIDEOFORMAT) -> c_int {
@@ -41,6 +45,7 @@ unsafe extern "C" fn on_sequence(user: *mut c_void, format: *mut CUVIDEOFORMAT) 
     let surfaces = format.min_num_decode_surfaces;
     seen.sequences
         .push((area.right - area.left, area.bottom - area.top, surfaces));
+    seen.interlaced += usize::from(format.progressive_sequence == 0);
     seen.answer.unwrap_or_else(|| surfaces.into())
 }
 
@@ -48,7 +53,7 @@ unsafe extern "C" fn on_decode(user: *mut c_void, params: *mut CUVIDPICPARAMS) -
     // SAFETY: as above.
     let (seen, params) = unsafe { (&mut *user.cast::<Seen>(), &*params) };
     seen.decoded.push(params.CurrPicIdx);
-    1
+    c_int::from(seen.fails != Some(seen.decoded.len() - 1))
 }
 
 unsafe extern "C" fn on_display(user: *mut c_void, shown: *mut CUVIDPARSERDISPINFO) -> c_int {
@@ -253,4 +258,75 @@ fn neither_garbage_nor_a_refused_sequence_is_an_error_of_the_parser() {
     }
     assert!(!parser.seen.sequences.is_empty());
     parser.end();
+}
+
+#[test]
+#[ignore = "needs NVIDIA's libnvcuvid.so.1: tools/check-nvparser"]
+fn a_picture_that_the_decoder_refuses_is_not_shown() {
+    let mut parser = Parser::open(cudaVideoCodec::cudaVideoCodec_H264, None);
+    parser.seen.fails = Some(3);
+    let units = &units("ptswrap_180p30.ts", Codec::H264)[..8];
+    for unit in units {
+        assert_eq!(parser.unit(&unit.data, unit.pts.ticks), 0);
+    }
+    parser.end();
+    let mut expected: Vec<i64> = units.iter().map(|unit| unit.pts.ticks).collect();
+    expected.remove(3);
+    assert_eq!(parser.seen.shown, expected);
+}
+
+#[test]
+#[ignore = "needs NVIDIA's libnvcuvid.so.1: tools/check-nvparser"]
+fn after_the_end_of_a_stream_the_next_begins_with_its_sequence() {
+    let h264 = cudaVideoCodec::cudaVideoCodec_H264;
+    let hevc = cudaVideoCodec::cudaVideoCodec_HEVC;
+    for (clip, codec, kind) in [
+        ("ptswrap_180p30.ts", Codec::H264, h264),
+        ("hevc_240p25.ts", Codec::Hevc, hevc),
+    ] {
+        let mut parser = Parser::open(kind, None);
+        let units = &units(clip, codec)[..5];
+        for begun in 1..=2 {
+            for unit in units {
+                assert_eq!(parser.unit(&unit.data, unit.pts.ticks), 0);
+            }
+            parser.end();
+            assert_eq!(parser.seen.sequences.len(), begun, "{clip}");
+            assert_eq!(parser.seen.shown.len(), begun * units.len(), "{clip}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs NVIDIA's libnvcuvid.so.1: tools/check-nvparser"]
+fn pictures_before_an_open_groups_keyframe_are_left_out_at_the_start_only() {
+    let units = units("h264_open_gop.ts", Codec::H264);
+    let open = |unit: &AccessUnit| unit.keyframe && !annexb::has_idr(&unit.data);
+    let start = units.iter().position(open).unwrap();
+    let (began, group) = (units[start].pts.ticks, &units[start..start + 12]);
+    let early = |shown: &[i64]| shown.iter().filter(|&&shown| shown < began).count();
+
+    let mut parser = Parser::open(cudaVideoCodec::cudaVideoCodec_H264, None);
+    for unit in group {
+        parser.unit(&unit.data, unit.pts.ticks);
+    }
+    parser.end();
+    assert_eq!(early(&parser.seen.shown), 0);
+
+    // After a gap they are decoded from what is not there: why our decoder leaves them out itself.
+    let mut parser = Parser::open(cudaVideoCodec::cudaVideoCodec_H264, None);
+    for unit in units[..6].iter().chain(group) {
+        parser.unit(&unit.data, unit.pts.ticks);
+    }
+    parser.end();
+    assert_eq!(early(&parser.seen.shown), 6 + 2);
+}
+
+#[test]
+#[ignore = "needs NVIDIA's libnvcuvid.so.1: tools/check-nvparser"]
+fn interlaced_pictures_are_shown_once_at_the_time_of_their_unit() {
+    for clip in ["interlaced_576i.ts", "h264_mbaff_bframes.ts"] {
+        let (seen, _) = parse(clip, Codec::H264);
+        assert_eq!((seen.sequences.len(), seen.interlaced), (1, 1), "{clip}");
+    }
 }

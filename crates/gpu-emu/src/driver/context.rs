@@ -1,4 +1,4 @@
-//! The primary context, and which context is current on which thread.
+//! A device's primary context, and which context is current on which thread.
 
 use std::cell::RefCell;
 
@@ -10,6 +10,8 @@ pub(crate) struct Context {
     /// Times it was retained and not yet released.
     pub(crate) retained: u32,
     pub(crate) handle: Handle,
+    /// Times that it was made, which takes long and memory.
+    pub(crate) made: u32,
 }
 
 /// Contexts pushed on a thread; `None` is a pushed null.
@@ -27,4 +29,9 @@ pub(crate) fn with_stack<T>(work: impl FnOnce(&mut Stack) -> T) -> T {
 /// Pushes a context on this thread.
 pub(crate) fn push(context: Option<Handle>) {
     with_stack(|stack| stack.push(context));
+}
+
+/// The context that is current on this thread.
+pub(crate) fn current() -> Option<Handle> {
+    with_stack(|stack| stack.last().copied().flatten())
 }

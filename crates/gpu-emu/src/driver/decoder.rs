@@ -6,7 +6,7 @@ use bytes::Bytes;
 use trickle_media::backend::Backend;
 use trickle_media::codec::CpuBackend;
 use trickle_media::coder::VideoDecoder;
-use trickle_media::frame::{FramePool, Image, PlanarImage};
+use trickle_media::frame::{FramePool, Image, PixelFormat, PlanarImage};
 use trickle_media::h264::annexb;
 use trickle_media::stream::VideoParams;
 use trickle_media::{AccessUnit, Codec, ColorDescription, Timestamp, VideoFrame, access_unit};
@@ -28,14 +28,33 @@ pub(crate) struct Shape {
     pub(crate) surfaces: usize,
     /// Pictures that can be mapped at once.
     pub(crate) outputs: usize,
+    /// Fields are made frames of.
+    pub(crate) deinterlaces: bool,
 }
+
+/// What was decoded into a surface.
+struct Surface {
+    /// An error for a picture that is damaged: which it is told to be.
+    picture: Result<PlanarImage, u32>,
+    /// Somebody has waited for it.
+    finished: bool,
+}
+
+/// `cuvidDecodeStatus`.
+const INVALID: u32 = 0;
+const IN_PROGRESS: u32 = 1;
+const SUCCESS: u32 = 2;
+const ERROR: u32 = 8;
+const CONCEALED: u32 = 9;
+/// Samples of a picture that was concealed.
+const GRAY: u8 = 128;
 
 /// A hardware decoder.
 pub(crate) struct Decoder {
     engine: VideoDecoder,
     shape: Shape,
-    /// `None` where nothing was decoded; an error for a picture that is damaged.
-    surfaces: Vec<Option<Result<PlanarImage, ()>>>,
+    /// `None` where nothing was decoded.
+    surfaces: Vec<Option<Surface>>,
     /// Memory of output surfaces, and which of it is mapped.
     outputs: Vec<u64>,
     mapped: HashSet<u64>,
@@ -68,7 +87,7 @@ impl Decoder {
             level: 41,
             bit_depth: 8,
             chroma_format: 1,
-            interlaced: false,
+            interlaced: shape.deinterlaces,
             reorder: None,
         };
         let engine = CpuBackend::new()
@@ -112,11 +131,21 @@ impl Decoder {
             received: None,
         });
         let frame = pushed.ok().and_then(|()| self.engine.pull());
-        *surface = Some(match frame.map(VideoFrame::into_image) {
+        let picture = match frame.map(VideoFrame::into_image) {
             Some(Image::Planar(image)) => Ok(image),
-            _ => Err(()),
+            _ if annexb::has_idr(unit) => Err(ERROR),
+            _ => Err(CONCEALED),
+        };
+        *surface = Some(Surface {
+            picture,
+            finished: false,
         });
         Ok(())
+    }
+
+    /// A picture that the hardware does not take: its surface stays as it is.
+    pub(crate) fn refuse(&mut self) {
+        self.decoded += 1;
     }
 
     /// Pictures decoded so far.
@@ -124,18 +153,18 @@ impl Decoder {
         self.decoded
     }
 
-    /// `cuvidDecodeStatus`: 2 is success, 8 an error.
+    /// How decoding went, as far as it is known: not before the picture was waited for.
     pub(crate) fn status(&self, index: i32) -> Result<u32, Status> {
-        match self.surface(index)? {
-            Some(Ok(_)) => Ok(2),
-            Some(Err(())) => Ok(8),
-            None => Ok(0),
-        }
-    }
-
-    fn surface(&self, index: i32) -> Result<&Option<Result<PlanarImage, ()>>, Status> {
         let index = usize::try_from(index).map_err(|_| Status::INVALID_VALUE)?;
-        self.surfaces.get(index).ok_or(Status::INVALID_VALUE)
+        let surface = self.surfaces.get(index).ok_or(Status::INVALID_VALUE)?;
+        Ok(match surface {
+            None => INVALID,
+            Some(surface) if !surface.finished => IN_PROGRESS,
+            Some(surface) => surface
+                .picture
+                .as_ref()
+                .map_or_else(|&error| error, |_| SUCCESS),
+        })
     }
 
     /// Lends surface `index`; it is written in `stream`.
@@ -149,16 +178,20 @@ impl Decoder {
         if self.mapped.len() >= self.shape.outputs {
             return Err(Status::MAP_FAILED);
         }
-        let Some(Ok(image)) = self.surface(index)? else {
-            return Err(Status::MAP_FAILED);
-        };
         let [left, top, right, bottom] = self.shape.shown;
         let (width, height) = (right - left, bottom - top);
+        let index = usize::try_from(index).map_err(|_| Status::INVALID_VALUE)?;
+        let surface = self.surfaces.get_mut(index).ok_or(Status::MAP_FAILED)?;
+        let surface = surface.as_mut().ok_or(Status::MAP_FAILED)?;
+        surface.finished = true;
+        let image = match &surface.picture {
+            Ok(image) => image.clone(),
+            Err(_) => concealed(width, height).ok_or(Status::MAP_FAILED)?,
+        };
         // The engine crops by itself, to the same place.
         if (image.width(), image.height()) != (width, height) {
             return Err(Status::MAP_FAILED);
         }
-        let image = image.clone();
         let pitch = width.next_multiple_of(PITCH);
         let chroma_row = height.next_multiple_of(2);
         let free = self
@@ -176,7 +209,7 @@ impl Decoder {
         };
         let mut upload = |row: usize, bytes: Vec<u8>| {
             let to = address + (row * pitch) as u64;
-            streams.push(stream, Work::Upload { to, bytes })
+            streams.push(stream, Work::Write { to, bytes })
         };
         for (row, samples) in image.plane(0).chunks_exact(width).enumerate() {
             upload(row, samples.to_vec())?;
@@ -213,4 +246,15 @@ impl Decoder {
         let name = |address: &u64| format!("surface {address:#x} of a destroyed decoder");
         self.mapped.iter().map(name).collect()
     }
+}
+
+/// What hardware shows where it could decode nothing.
+fn concealed(width: usize, height: usize) -> Option<PlanarImage> {
+    let pool = FramePool::new();
+    let mut image = PlanarImage::new(PixelFormat::I420, width, height, &pool.bytes).ok()?;
+    image
+        .planes_mut()
+        .into_iter()
+        .for_each(|plane| plane.fill(GRAY));
+    Some(image)
 }

@@ -28,6 +28,7 @@ impl EncodeError {
     pub(crate) const INVALID_VERSION: Self = Self(15);
     pub(crate) const NEED_MORE_INPUT: Self = Self(17);
     pub(crate) const GENERIC: Self = Self(20);
+    pub(crate) const INCOMPATIBLE_CLIENT_KEY: Self = Self(21);
     pub(crate) const RESOURCE_REGISTER_FAILED: Self = Self(23);
     pub(crate) const RESOURCE_NOT_REGISTERED: Self = Self(24);
     pub(crate) const RESOURCE_NOT_MAPPED: Self = Self(25);
@@ -104,9 +105,6 @@ struct Held {
     output: Handle,
     coded: Coded,
 }
-
-/// Pictures that an encoder holds back before it gives any, where it does: `holds-pictures`.
-const HOLDS: usize = 2;
 
 /// An encode session.
 #[derive(Default)]
@@ -226,12 +224,12 @@ impl EncodeSession {
         self.pictures
     }
 
-    /// Codes what the input holds **now**: work that waits in streams is not waited for. With
-    /// `hold` every third picture brings out those held back before it.
+    /// Codes what the input holds **now**: work that waits in streams is not waited for. `hold`
+    /// pictures are held back until one more brings them out.
     pub(crate) fn encode(
         &mut self,
         order: &Order,
-        hold: bool,
+        hold: usize,
         memory: &Allocations,
     ) -> Result<(), EncodeError> {
         let (engine, setup) = self
@@ -298,7 +296,7 @@ impl EncodeSession {
                 timestamp: order.timestamp,
             },
         });
-        if hold && self.held.len() <= HOLDS {
+        if self.held.len() <= hold {
             return Err(EncodeError::NEED_MORE_INPUT);
         }
         self.release();

@@ -1,4 +1,4 @@
-//! The driver's state: one device, its contexts, memory, streams, events and modules.
+//! The driver's state: its devices, their contexts, memory, streams, events and modules.
 //!
 //! It is stricter than hardware where hardware is forgiving, so that a program that runs here
 //! relies on nothing that is not promised:
@@ -17,10 +17,12 @@ mod status;
 mod stream;
 
 use std::collections::HashMap;
+use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub(crate) use context::{Context, push, with_stack};
+pub(crate) use context::{Context, current, push, with_stack};
 pub(crate) use decoder::{Decoder, Decoders, Shape};
 pub(crate) use encoder::{
     EncodeError, EncodeSession, Input, Order, Output, Setup, settings as encode_settings,
@@ -31,22 +33,20 @@ pub(crate) use status::Status;
 pub(crate) use stream::{Streams, Until, Work};
 
 use crate::ptx::Module;
+use crate::settings::setting;
 
 /// A handle as the program sees it. Never an address: nothing to dereference.
 pub(crate) type Handle = u64;
 
-/// Everything that the driver knows. One per process, as on a machine with one device.
+/// Everything that the driver knows of one device.
 #[derive(Default)]
 pub(crate) struct Driver {
-    pub(crate) initialized: bool,
     pub(crate) context: Context,
     pub(crate) memory: Allocations,
     pub(crate) streams: Streams,
     pub(crate) modules: HashMap<Handle, Module>,
     /// Functions by handle: module and kernel name.
     pub(crate) functions: HashMap<Handle, (Handle, String)>,
-    /// Parsers; `None` while one is parsing.
-    pub(crate) parsers: HashMap<Handle, Option<Parser>>,
     pub(crate) decoders: Decoders,
     /// Open encode sessions.
     pub(crate) encoders: HashMap<Handle, EncodeSession>,
@@ -54,22 +54,61 @@ pub(crate) struct Driver {
     lost: Vec<String>,
     /// The error that no call recovers from, once there is one.
     sticky: Option<Status>,
-    last_handle: Handle,
 }
 
-static DRIVER: Mutex<Option<Driver>> = Mutex::new(None);
+/// What a machine has at most: handles of one device mean nothing to the other.
+pub(crate) const MAX_DEVICES: usize = 2;
 
-fn lock() -> MutexGuard<'static, Option<Driver>> {
-    DRIVER.lock().unwrap_or_else(PoisonError::into_inner)
+/// Everything that the driver knows. One per process.
+#[derive(Default)]
+pub(crate) struct Machine {
+    pub(crate) initialized: bool,
+    pub(crate) devices: [Driver; MAX_DEVICES],
+    /// Parsers, which are of no device; `None` while one is parsing.
+    pub(crate) parsers: HashMap<Handle, Option<Parser>>,
+}
+
+static MACHINE: Mutex<Option<Machine>> = Mutex::new(None);
+
+fn lock() -> MutexGuard<'static, Option<Machine>> {
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A handle that was never given out before.
+pub(crate) fn handle() -> Handle {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    0x00e0_0000_0000 + (LAST.fetch_add(1, Ordering::Relaxed) + 1) * 16
+}
+
+/// Devices that the machine has.
+pub(crate) fn devices() -> usize {
+    match (setting("no-device"), setting("two-devices")) {
+        (true, _) => 0,
+        (false, true) => 2,
+        (false, false) => 1,
+    }
+}
+
+impl Machine {
+    /// The device of a context that is alive.
+    pub(crate) fn of_context(&mut self, context: Handle) -> Option<&mut Driver> {
+        let mut devices = self.devices.iter_mut();
+        devices.find(|device| device.context.retained > 0 && device.context.handle == context)
+    }
+
+    /// What is still alive, for people: nothing, once a program has let go of everything.
+    pub(crate) fn alive(&self) -> Vec<String> {
+        let parsers = self.parsers.keys();
+        let parsers = parsers.map(|handle| format!("parser {handle:#x}"));
+        self.devices
+            .iter()
+            .flat_map(Driver::alive)
+            .chain(parsers)
+            .collect()
+    }
 }
 
 impl Driver {
-    /// A handle that was never given out before.
-    pub(crate) fn handle(&mut self) -> Handle {
-        self.last_handle += 1;
-        0x00e0_0000_0000 + self.last_handle * 16
-    }
-
     /// Remembers what was still in use when what it belongs to went.
     pub(crate) fn lose(&mut self, lost: Vec<String>) {
         self.lost.extend(lost);
@@ -80,10 +119,12 @@ impl Driver {
         let lost = self.alive();
         let created = self.decoders.created;
         *self = Self {
-            initialized: true,
+            context: Context {
+                made: self.context.made,
+                ..Context::default()
+            },
             lost,
             sticky: self.sticky,
-            last_handle: self.last_handle,
             decoders: Decoders {
                 created,
                 ..Decoders::default()
@@ -92,8 +133,17 @@ impl Driver {
         };
     }
 
-    /// What is still alive, for people: nothing, once a program has let go of everything.
-    pub(crate) fn alive(&self) -> Vec<String> {
+    /// The context goes without anybody having let go of it, and nothing in it is missed.
+    pub(crate) fn reset(&mut self) {
+        let (lost, sticky) = (std::mem::take(&mut self.lost), self.sticky);
+        *self = Self {
+            lost,
+            sticky,
+            ..Self::default()
+        };
+    }
+
+    fn alive(&self) -> Vec<String> {
         let mut alive = self.lost.clone();
         alive.extend(self.memory.alive());
         alive.extend(self.streams.alive());
@@ -101,11 +151,6 @@ impl Driver {
             self.modules
                 .keys()
                 .map(|handle| format!("module {handle:#x}")),
-        );
-        alive.extend(
-            self.parsers
-                .keys()
-                .map(|handle| format!("parser {handle:#x}")),
         );
         let decoders = self.decoders.by_handle.keys();
         alive.extend(decoders.map(|handle| format!("decoder {handle:#x}")));
@@ -141,29 +186,42 @@ impl Driver {
 }
 
 /// Runs one call on the driver, initialised.
-pub(crate) fn call(body: impl FnOnce(&mut Driver) -> Result<(), Status>) -> i32 {
-    guarded(|driver| {
-        if !driver.initialized {
+pub(crate) fn call(body: impl FnOnce(&mut Machine) -> Result<(), Status>) -> i32 {
+    guarded(|machine| {
+        if !machine.initialized {
             return Err(Status::NOT_INITIALIZED);
         }
-        driver.sticky.map_or(Ok(()), Err)?;
-        body(driver)
+        body(machine)
     })
 }
 
-/// Runs one call that needs a current context.
-pub(crate) fn call_in_context(body: impl FnOnce(&mut Driver) -> Result<(), Status>) -> i32 {
-    call(|driver| {
-        let current = with_stack(|stack| stack.last().copied().flatten());
-        if current.is_none() || driver.context.retained == 0 {
-            return Err(Status::INVALID_CONTEXT);
+/// Runs one call on a device.
+pub(crate) fn call_on(device: c_int, body: impl FnOnce(&mut Driver) -> Result<(), Status>) -> i32 {
+    call(|machine| {
+        let index = usize::try_from(device).map_err(|_| Status::INVALID_DEVICE)?;
+        if index >= devices() {
+            return Err(Status::INVALID_DEVICE);
         }
-        body(driver)
+        let device = &mut machine.devices[index];
+        device.sticky.map_or(Ok(()), Err)?;
+        body(device)
+    })
+}
+
+/// Runs one call that needs a current context, on its device.
+pub(crate) fn call_in_context(body: impl FnOnce(&mut Driver) -> Result<(), Status>) -> i32 {
+    call(|machine| {
+        let current = current().ok_or(Status::INVALID_CONTEXT)?;
+        // A context that was pushed was alive then.
+        let device = machine.of_context(current);
+        let device = device.ok_or(Status::CONTEXT_IS_DESTROYED)?;
+        device.sticky.map_or(Ok(()), Err)?;
+        body(device)
     })
 }
 
 /// Runs one call whatever the driver's state is; a panic never crosses the C interface.
-pub(crate) fn guarded(body: impl FnOnce(&mut Driver) -> Result<(), Status>) -> i32 {
+pub(crate) fn guarded(body: impl FnOnce(&mut Machine) -> Result<(), Status>) -> i32 {
     let outcome = catch_unwind(AssertUnwindSafe(|| body(lock().get_or_insert_default())));
     match outcome {
         Ok(Ok(())) => 0,

@@ -33,6 +33,8 @@ pub(crate) struct Parser {
     /// A packet that did not say that its picture ends: it may go on in the next.
     open: Option<(Vec<u8>, i64)>,
     sequence: Option<Sps>,
+    /// The parameter sets that came last: the decoder is told what is in them.
+    sets: Vec<u8>,
     surfaces: usize,
     reorder: usize,
     /// Decoded and not shown, by time.
@@ -53,6 +55,7 @@ impl Parser {
             callbacks,
             open: None,
             sequence: None,
+            sets: Vec::new(),
             surfaces: surfaces.clamp(1, MAX_SURFACES),
             reorder: 0,
             waiting: Vec::new(),
@@ -83,8 +86,16 @@ impl Parser {
 
     /// One access unit.
     fn unit(&mut self, data: &[u8], timestamp: i64) {
-        let (mut slices, mut idr) = (0, false);
+        let (mut slices, mut idr, mut headed) = (0, false, false);
         for nal in annexb::nal_units(data) {
+            if nal.kind() == NalKind::SPS {
+                self.sets.clear();
+                headed = true;
+            }
+            if matches!(nal.kind(), NalKind::SPS | NalKind::PPS) {
+                self.sets.extend(annexb::START_CODE);
+                self.sets.extend(nal.bytes);
+            }
             if nal.kind() == NalKind::SPS
                 && let Ok(sps) = Sps::parse(nal.bytes)
                 && self.sequence.as_ref() != Some(&sps)
@@ -113,13 +124,20 @@ impl Parser {
             self.show_until(self.waiting.len() - 1);
             return self.unit(data, timestamp);
         };
+        let whole;
+        let coded = if idr && !headed {
+            whole = [&self.sets, data].concat();
+            &whole
+        } else {
+            data
+        };
         // SAFETY: integers, pointers and unions of them: all zeroes is a value of it.
         let mut params: CUVIDPICPARAMS = unsafe { std::mem::zeroed() };
         params.PicWidthInMbs = (sps.coded_width / 16) as c_int;
         params.FrameHeightInMbs = (sps.coded_height / 16) as c_int;
         params.CurrPicIdx = surface as c_int;
-        params.nBitstreamDataLen = data.len() as u32;
-        params.pBitstreamData = data.as_ptr();
+        params.nBitstreamDataLen = coded.len() as u32;
+        params.pBitstreamData = coded.as_ptr();
         params.nNumSlices = slices;
         params.intra_pic_flag = idr.into();
         if let Some(decode) = self.callbacks.decode {
@@ -181,11 +199,12 @@ impl Parser {
 
     /// Shows the earliest pictures until no more than `left` wait.
     fn show_until(&mut self, left: usize) {
+        let progressive = self.sequence.as_ref().is_none_or(|sps| sps.frame_mbs_only);
         while self.waiting.len() > left {
             let picture = self.waiting.remove(0);
             let mut shown = CUVIDPARSERDISPINFO {
                 picture_index: picture.surface as c_int,
-                progressive_frame: 1,
+                progressive_frame: progressive.into(),
                 top_field_first: 0,
                 repeat_first_field: 0,
                 timestamp: picture.timestamp,

@@ -7,8 +7,14 @@ use crate::ptx::{Fault, Launch, LaunchError, Module};
 
 /// Something that a stream will do.
 pub(crate) enum Work {
-    /// Host bytes, taken when the call was made: so does the driver with pageable memory.
+    /// From host memory, when it runs: a driver may take it earlier, and need not.
     Upload {
+        from: HostBytes,
+        to: u64,
+        bytes: usize,
+    },
+    /// What the driver has by itself.
+    Write {
         to: u64,
         bytes: Vec<u8>,
     },
@@ -231,7 +237,13 @@ impl Work {
         modules: &HashMap<Handle, Module>,
     ) -> Result<(), Status> {
         match self {
-            Self::Upload { to, bytes } => memory.write(to, &bytes),
+            Self::Upload { from, to, bytes } => {
+                // SAFETY: the program promised `bytes` there until the stream was synchronised. A
+                // device address given for a host one faults here, as it should.
+                let bytes = unsafe { std::slice::from_raw_parts(from.0, bytes) };
+                memory.write(to, bytes)
+            }
+            Self::Write { to, bytes } => memory.write(to, &bytes),
             Self::Download { from, to, bytes } => memory.read_into(from, to, bytes),
             Self::Copy { from, to, bytes } => {
                 let copy = memory.read(from, bytes)?;

@@ -3,24 +3,28 @@
 use std::ffi::{c_char, c_int, c_uint};
 use std::ptr;
 
-use super::emulator::{COMPUTE, NAME};
+use super::emulator::{COMPUTE, NAME, report_at_exit};
 use super::pointer::{Out, Text};
 use crate::driver::{
-    Handle, Status, call, call_in_context, device_memory, guarded, push, with_stack,
+    Handle, Machine, Status, call, call_in_context, call_on, current, device_memory, devices,
+    guarded, handle, push, with_stack,
 };
 use crate::ptx::Module;
 use crate::settings::setting;
 
 #[unsafe(no_mangle)]
 extern "C" fn cuInit(flags: c_uint) -> c_int {
-    guarded(|driver| {
+    guarded(|machine| {
         if flags != 0 {
             return Err(Status::INVALID_VALUE);
         }
-        if setting("no-device") {
+        if devices() == 0 {
             return Err(Status::NO_DEVICE);
         }
-        driver.initialized = true;
+        if !machine.initialized && setting("report-at-exit") {
+            report_at_exit();
+        }
+        machine.initialized = true;
         Ok(())
     })
 }
@@ -45,57 +49,34 @@ extern "C" fn cuDriverGetVersion(version: Out<c_int>) -> c_int {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetCount(count: Out<c_int>) -> c_int {
-    call(|_| count.put(1))
+    call(|_| count.put(devices() as c_int))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGet(device: Out<c_int>, index: c_int) -> c_int {
-    call(|_| {
-        if index == 0 {
-            device.put(0)
-        } else {
-            Err(Status::INVALID_DEVICE)
-        }
-    })
-}
-
-/// The one device.
-fn check_device(device: c_int) -> Result<(), Status> {
-    if device == 0 {
-        Ok(())
-    } else {
-        Err(Status::INVALID_DEVICE)
-    }
+    call_on(index, |_| device.put(index))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetName(name: Out<c_char>, room: c_int, device: c_int) -> c_int {
-    call(|_| {
-        check_device(device)?;
-        name.put_text(NAME, room)
-    })
+    call_on(device, |_| name.put_text(NAME, room))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetPCIBusId(id: Out<c_char>, room: c_int, device: c_int) -> c_int {
-    call(|_| {
-        check_device(device)?;
-        id.put_text("0000:00:00.0", room)
+    call_on(device, |_| {
+        id.put_text(&format!("0000:{device:02}:00.0"), room)
     })
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceTotalMem_v2(bytes: Out<usize>, device: c_int) -> c_int {
-    call(|_| {
-        check_device(device)?;
-        bytes.put(device_memory())
-    })
+    call_on(device, |_| bytes.put(device_memory()))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetAttribute(value: Out<c_int>, attribute: c_int, device: c_int) -> c_int {
-    call(|_| {
-        check_device(device)?;
+    call_on(device, |_| {
         value.put(match attribute {
             // MAX_THREADS_PER_BLOCK, WARP_SIZE, MULTIPROCESSOR_COUNT.
             1 => 1024,
@@ -113,10 +94,10 @@ extern "C" fn cuDeviceGetAttribute(value: Out<c_int>, attribute: c_int, device: 
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDevicePrimaryCtxRetain(context: Out<Handle>, device: c_int) -> c_int {
-    call(|driver| {
-        check_device(device)?;
+    call_on(device, |driver| {
         if driver.context.retained == 0 {
-            driver.context.handle = driver.handle();
+            driver.context.handle = handle();
+            driver.context.made += 1;
         }
         driver.context.retained += 1;
         context.put(driver.context.handle)
@@ -125,8 +106,7 @@ extern "C" fn cuDevicePrimaryCtxRetain(context: Out<Handle>, device: c_int) -> c
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDevicePrimaryCtxRelease_v2(device: c_int) -> c_int {
-    call(|driver| {
-        check_device(device)?;
+    call_on(device, |driver| {
         if driver.context.retained == 0 {
             return Err(Status::INVALID_CONTEXT);
         }
@@ -138,19 +118,25 @@ extern "C" fn cuDevicePrimaryCtxRelease_v2(device: c_int) -> c_int {
     })
 }
 
-/// A handle that may be pushed: the primary context's, alive.
-fn check_context(driver: &crate::driver::Driver, context: Handle) -> Result<(), Status> {
-    if driver.context.retained > 0 && context == driver.context.handle {
+/// Takes everything in the context away, whoever else retained it: what `cudaDeviceReset` does.
+#[unsafe(no_mangle)]
+extern "C" fn cuDevicePrimaryCtxReset_v2(device: c_int) -> c_int {
+    call_on(device, |driver| {
+        driver.reset();
         Ok(())
-    } else {
-        Err(Status::INVALID_CONTEXT)
-    }
+    })
+}
+
+/// A handle that may be pushed: a primary context's, alive.
+fn check_context(machine: &mut Machine, context: Handle) -> Result<(), Status> {
+    let device = machine.of_context(context);
+    device.map(|_| ()).ok_or(Status::CONTEXT_IS_DESTROYED)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuCtxPushCurrent_v2(context: Handle) -> c_int {
-    call(|driver| {
-        check_context(driver, context)?;
+    call(|machine| {
+        check_context(machine, context)?;
         push(Some(context));
         Ok(())
     })
@@ -170,9 +156,9 @@ extern "C" fn cuCtxPopCurrent_v2(context: Out<Handle>) -> c_int {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuCtxSetCurrent(context: Handle) -> c_int {
-    call(|driver| {
+    call(|machine| {
         if context != 0 {
-            check_context(driver, context)?;
+            check_context(machine, context)?;
         }
         with_stack(|stack| {
             stack.pop();
@@ -187,10 +173,7 @@ extern "C" fn cuCtxSetCurrent(context: Handle) -> c_int {
 #[unsafe(no_mangle)]
 extern "C" fn cuCtxGetCurrent(context: Out<Handle>) -> c_int {
     // Like popping, it answers after a sticky error.
-    guarded(|_| {
-        let current = with_stack(|stack| stack.last().copied().flatten());
-        context.put(current.unwrap_or(0))
-    })
+    guarded(|_| context.put(current().unwrap_or(0)))
 }
 
 #[unsafe(no_mangle)]
@@ -200,7 +183,7 @@ extern "C" fn cuModuleLoadData(module: Out<Handle>, image: Text) -> c_int {
             eprintln!("emulated device: {error}");
             Status::INVALID_PTX
         })?;
-        let handle = driver.handle();
+        let handle = handle();
         driver.modules.insert(handle, parsed);
         module.put(handle)
     })
@@ -224,7 +207,7 @@ extern "C" fn cuModuleGetFunction(function: Out<Handle>, module: Handle, name: T
         let name = name.get()?;
         let found = driver.modules.get(&module).ok_or(Status::INVALID_HANDLE)?;
         found.kernel(name).ok_or(Status::NOT_FOUND)?;
-        let handle = driver.handle();
+        let handle = handle();
         driver.functions.insert(handle, (module, name.to_owned()));
         function.put(handle)
     })

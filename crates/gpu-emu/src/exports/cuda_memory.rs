@@ -82,12 +82,11 @@ fn copy(driver: &Driver, from: End, to: End, bytes: usize) -> Result<Work, Statu
         }
     }
     Ok(match (from, to) {
-        (End::Host(from), End::Device(to)) => {
-            // SAFETY: the caller promised `bytes` at `from`. A device address given for a host
-            // one faults here, as it should.
-            let bytes = unsafe { std::slice::from_raw_parts(from, bytes) }.to_vec();
-            Work::Upload { to, bytes }
-        }
+        (End::Host(from), End::Device(to)) => Work::Upload {
+            from: HostBytes(from),
+            to,
+            bytes,
+        },
         (End::Device(from), End::Host(to)) => Work::Download {
             from,
             to: HostBytes(to),

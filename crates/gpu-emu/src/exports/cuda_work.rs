@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_uint, c_void};
 use std::ptr;
 
 use super::pointer::Out;
-use crate::driver::{Handle, Status, Until, Work, call_in_context};
+use crate::driver::{Handle, Status, Until, Work, call_in_context, handle};
 use crate::ptx::{Launch, Order, Param};
 use crate::settings::setting;
 
@@ -16,7 +16,7 @@ extern "C" fn cuStreamCreate(stream: Out<Handle>, flags: c_uint) -> c_int {
         if flags != 1 {
             return Err(Status::INVALID_VALUE);
         }
-        let handle = driver.handle();
+        let handle = handle();
         driver.streams.create(handle);
         stream.put(handle)
     })
@@ -62,7 +62,7 @@ extern "C" fn cuCtxSynchronize() -> c_int {
 #[unsafe(no_mangle)]
 extern "C" fn cuEventCreate(event: Out<Handle>, _flags: c_uint) -> c_int {
     call_in_context(|driver| {
-        let handle = driver.handle();
+        let handle = handle();
         driver.streams.create_event(handle);
         event.put(handle)
     })

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_uint};
 
 use nvidia_video_codec_sdk::sys::cuviddec::{
     CUVIDDECODECAPS, CUVIDDECODECREATEINFO, CUVIDPICPARAMS, CUVIDPROCPARAMS, cudaVideoChromaFormat,
-    cudaVideoCodec, cudaVideoSurfaceFormat,
+    cudaVideoCodec, cudaVideoDeinterlaceMode, cudaVideoSurfaceFormat,
 };
 use nvidia_video_codec_sdk::sys::nvcuvid::{
     CUVIDPARSERPARAMS, CUVIDSOURCEDATAPACKET, CUvideopacketflags,
@@ -12,7 +12,7 @@ use nvidia_video_codec_sdk::sys::nvcuvid::{
 
 use super::pointer::{In, Out};
 use crate::driver::{
-    Callbacks, Decoder, Driver, Handle, Parser, Shape, Status, call, call_in_context,
+    Callbacks, Decoder, Driver, Handle, Parser, Shape, Status, call, call_in_context, handle,
 };
 use crate::settings::setting;
 
@@ -49,7 +49,7 @@ extern "C" fn cuvidGetDecoderCaps(mut caps: Out<CUVIDDECODECAPS>) -> c_int {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuvidCreateVideoParser(parser: Out<Handle>, params: In<CUVIDPARSERPARAMS>) -> c_int {
-    call(|driver| {
+    call(|machine| {
         let params = params.get()?;
         // HEVC is real hardware's alone.
         if params.CodecType != cudaVideoCodec::cudaVideoCodec_H264 {
@@ -61,9 +61,9 @@ extern "C" fn cuvidCreateVideoParser(parser: Out<Handle>, params: In<CUVIDPARSER
             decode: params.pfnDecodePicture,
             display: params.pfnDisplayPicture,
         };
-        let handle = driver.handle();
+        let handle = handle();
         let surfaces = params.ulMaxNumDecodeSurfaces as usize;
-        driver
+        machine
             .parsers
             .insert(handle, Some(Parser::new(callbacks, surfaces)));
         parser.put(handle)
@@ -72,8 +72,8 @@ extern "C" fn cuvidCreateVideoParser(parser: Out<Handle>, params: In<CUVIDPARSER
 
 #[unsafe(no_mangle)]
 extern "C" fn cuvidDestroyVideoParser(parser: Handle) -> c_int {
-    call(|driver| {
-        let parser = driver
+    call(|machine| {
+        let parser = machine
             .parsers
             .remove(&parser)
             .ok_or(Status::INVALID_HANDLE)?;
@@ -85,8 +85,8 @@ extern "C" fn cuvidDestroyVideoParser(parser: Handle) -> c_int {
 #[unsafe(no_mangle)]
 extern "C" fn cuvidParseVideoData(handle: Handle, packet: In<CUVIDSOURCEDATAPACKET>) -> c_int {
     let mut parser = None;
-    let taken = call(|driver| {
-        let found = driver
+    let taken = call(|machine| {
+        let found = machine
             .parsers
             .get_mut(&handle)
             .ok_or(Status::INVALID_HANDLE)?;
@@ -115,8 +115,8 @@ extern "C" fn cuvidParseVideoData(handle: Handle, packet: In<CUVIDSOURCEDATAPACK
             parser.end();
         }
     }
-    call(|driver| {
-        if let Some(place) = driver.parsers.get_mut(&handle) {
+    call(|machine| {
+        if let Some(place) = machine.parsers.get_mut(&handle) {
             *place = Some(parser);
         }
         Ok(())
@@ -138,6 +138,8 @@ fn shape(info: &CUVIDDECODECREATEINFO) -> Result<Shape, Status> {
         shown,
         surfaces: info.ulNumDecodeSurfaces as usize,
         outputs: info.ulNumOutputSurfaces as usize,
+        deinterlaces: info.DeinterlaceMode
+            != cudaVideoDeinterlaceMode::cudaVideoDeinterlaceMode_Weave,
     };
     let [left, top, right, bottom] = shown;
     let fits = left < right && top < bottom && right <= shape.coded.0 && bottom <= shape.coded.1;
@@ -167,7 +169,7 @@ extern "C" fn cuvidCreateDecoder(decoder: Out<Handle>, info: In<CUVIDDECODECREAT
         if setting("second-decoder-fails") && driver.decoders.created == 2 {
             return Err(Status::OUT_OF_MEMORY);
         }
-        let handle = driver.handle();
+        let handle = handle();
         driver
             .decoders
             .by_handle
@@ -210,6 +212,10 @@ extern "C" fn cuvidDecodePicture(handle: Handle, params: In<CUVIDPICPARAMS>) -> 
             return Err(driver.die(Status::LAUNCH_FAILED));
         }
         if params.pBitstreamData.is_null() {
+            return Err(Status::INVALID_VALUE);
+        }
+        if setting("third-picture-refused") && decoder.decoded() == 2 {
+            decoder.refuse();
             return Err(Status::INVALID_VALUE);
         }
         // SAFETY: the parser's own bytes, during its callback.

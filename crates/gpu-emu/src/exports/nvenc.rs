@@ -11,7 +11,7 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI::{
 
 use super::nvenc_work as work;
 use super::pointer::Out;
-use crate::driver::{Driver, EncodeError, EncodeSession, Handle, call};
+use crate::driver::{Driver, EncodeError, EncodeSession, Handle, Machine, call, current, handle};
 use crate::settings::setting;
 
 /// Sessions that a consumer's card allows.
@@ -27,21 +27,29 @@ pub(super) fn status(result: Result<(), EncodeError>) -> NVENCSTATUS {
 }
 
 /// Runs `body` on the driver.
-fn on_driver(body: impl FnOnce(&mut Driver) -> Result<(), EncodeError>) -> NVENCSTATUS {
+fn on_machine(body: impl FnOnce(&mut Machine) -> Result<(), EncodeError>) -> NVENCSTATUS {
     let mut result = Err(EncodeError::GENERIC);
-    call(|driver| {
-        result = body(driver);
+    call(|machine| {
+        result = body(machine);
         Ok(())
     });
     status(result)
 }
 
-/// Runs `body` on an open session.
+/// The device whose context is current: hardware wants the session's to be.
+fn current_device(machine: &mut Machine) -> Result<&mut Driver, EncodeError> {
+    let context = current().ok_or(EncodeError::INVALID_DEVICE)?;
+    let device = machine.of_context(context);
+    device.ok_or(EncodeError::INVALID_DEVICE)
+}
+
+/// Runs `body` on an open session, in the context that it is of.
 pub(super) fn on_session(
     handle: *mut c_void,
     body: impl FnOnce(&mut Driver, &mut EncodeSession) -> Result<(), EncodeError>,
 ) -> NVENCSTATUS {
-    on_driver(|driver| {
+    on_machine(|machine| {
+        let driver = current_device(machine)?;
         let handle = handle.addr() as Handle;
         let taken = driver.encoders.remove(&handle);
         let mut session = taken.ok_or(EncodeError::INVALID_ENCODERDEVICE)?;
@@ -94,7 +102,7 @@ unsafe extern "C" fn open(
     params: *mut NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS,
     session: *mut *mut c_void,
 ) -> NVENCSTATUS {
-    on_driver(|driver| {
+    on_machine(|machine| {
         // SAFETY: the caller gives a structure or null.
         let params = unsafe { params.as_ref() }.ok_or(EncodeError::INVALID_PTR)?;
         // SAFETY: the caller gives room for a handle or null.
@@ -104,26 +112,40 @@ unsafe extern "C" fn open(
         {
             return Err(EncodeError::INVALID_VERSION);
         }
-        if setting("no-encoder") {
-            return Err(EncodeError::UNSUPPORTED_DEVICE);
-        }
-        let alive =
-            driver.context.retained > 0 && params.device.addr() as Handle == driver.context.handle;
-        if params.deviceType != NV_ENC_DEVICE_TYPE::NV_ENC_DEVICE_TYPE_CUDA || !alive {
+        let first = machine.devices[0].context.handle;
+        let driver = current_device(machine)?;
+        let context = params.device.addr() as Handle;
+        if params.deviceType != NV_ENC_DEVICE_TYPE::NV_ENC_DEVICE_TYPE_CUDA
+            || context != driver.context.handle
+        {
             return Err(EncodeError::INVALID_DEVICE);
         }
-        if driver.encoders.len() >= MAX_SESSIONS || setting("encoder-busy") {
-            return Err(EncodeError::OUT_OF_MEMORY);
-        }
-        let handle = driver.handle();
+        let most = if setting("one-session") {
+            1
+        } else {
+            MAX_SESSIONS
+        };
+        let refused =
+            if setting("no-encoder") || setting("first-without-encoder") && context == first {
+                Err(EncodeError::UNSUPPORTED_DEVICE)
+            } else if driver.encoders.len() < most && !setting("encoder-busy") {
+                Ok(())
+            } else if setting("new-driver") {
+                Err(EncodeError::INCOMPATIBLE_CLIENT_KEY)
+            } else {
+                Err(EncodeError::OUT_OF_MEMORY)
+            };
+        // Hardware may give a handle also with an error, which is to be destroyed like any.
+        let handle = handle();
         driver.encoders.insert(handle, EncodeSession::default());
         *session = std::ptr::without_provenance_mut(handle as usize);
-        Ok(())
+        refused
     })
 }
 
 unsafe extern "C" fn destroy(session: *mut c_void) -> NVENCSTATUS {
-    on_driver(|driver| {
+    on_machine(|machine| {
+        let driver = current_device(machine)?;
         let session = driver.encoders.remove(&(session.addr() as Handle));
         let left = session.ok_or(EncodeError::INVALID_ENCODERDEVICE)?.left();
         driver.lose(left);

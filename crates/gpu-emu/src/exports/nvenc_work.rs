@@ -21,7 +21,7 @@ use trickle_media::stream::Rational;
 use trickle_media::{Codec, ColorDescription};
 
 use super::nvenc::on_session;
-use crate::driver::{EncodeError, Handle, Input, Order, Output, Setup, encode_settings};
+use crate::driver::{EncodeError, Handle, Input, Order, Output, Setup, encode_settings, handle};
 use crate::settings::setting;
 
 const PRESETS: [GUID; 7] = [
@@ -245,7 +245,7 @@ pub(super) unsafe extern "C" fn create_bitstream(
     session: *mut c_void,
     params: *mut NV_ENC_CREATE_BITSTREAM_BUFFER,
 ) -> NVENCSTATUS {
-    on_session(session, |driver, session| {
+    on_session(session, |_, session| {
         // SAFETY: the caller gives a structure or null.
         let params = unsafe { params.as_mut() }.ok_or(EncodeError::INVALID_PTR)?;
         let version = params.version == NV_ENC_CREATE_BITSTREAM_BUFFER_VER;
@@ -254,7 +254,7 @@ pub(super) unsafe extern "C" fn create_bitstream(
             session.is_initialized(),
             EncodeError::ENCODER_NOT_INITIALIZED,
         )?;
-        let handle = driver.handle();
+        let handle = handle();
         session.outputs.insert(handle, Output::default());
         params.bitstreamBuffer = pointer(handle);
         Ok(())
@@ -291,7 +291,7 @@ pub(super) unsafe extern "C" fn register(
             width: params.width as usize,
             height: params.height as usize,
         };
-        let handle = driver.handle();
+        let handle = handle();
         session.register(handle, input, &driver.memory)?;
         params.registeredResource = pointer(handle);
         Ok(())
@@ -311,12 +311,12 @@ pub(super) unsafe extern "C" fn map(
     session: *mut c_void,
     params: *mut NV_ENC_MAP_INPUT_RESOURCE,
 ) -> NVENCSTATUS {
-    on_session(session, |driver, session| {
+    on_session(session, |_, session| {
         // SAFETY: the caller gives a structure or null.
         let params = unsafe { params.as_mut() }.ok_or(EncodeError::INVALID_PTR)?;
         let version = params.version == NV_ENC_MAP_INPUT_RESOURCE_VER;
         check(version, EncodeError::INVALID_VERSION)?;
-        let handle = driver.handle();
+        let handle = handle();
         session.map(handle, params.registeredResource.addr() as Handle)?;
         params.mappedResource = pointer(handle);
         params.mappedBufferFmt = NV_ENC_BUFFER_FORMAT::NV_ENC_BUFFER_FORMAT_NV12;
@@ -364,7 +364,12 @@ pub(super) unsafe extern "C" fn encode(
         if setting("third-picture-fails") && session.pictures() == 2 {
             return Err(EncodeError::GENERIC);
         }
-        session.encode(&order, setting("holds-pictures"), &driver.memory)
+        let hold = match (setting("holds-pictures"), setting("holds-all")) {
+            (_, true) => usize::MAX,
+            (true, false) => 2,
+            (false, false) => 0,
+        };
+        session.encode(&order, hold, &driver.memory)
     })
 }
 
@@ -393,12 +398,11 @@ pub(super) unsafe extern "C" fn lock(
         let coded = output.coded.as_ref().ok_or(EncodeError::INVALID_CALL)?;
         check(!output.locked, EncodeError::INVALID_CALL)?;
         session.locks += 1;
-        let third = session.locks == 3;
         check(
-            !(third && setting("third-lock-fails")),
+            !(session.locks == 2 && setting("second-lock-fails")),
             EncodeError::GENERIC,
         )?;
-        let nothing = third && setting("third-lock-gives-nothing");
+        let nothing = session.locks == 3 && setting("third-lock-gives-nothing");
         // SAFETY: as above; the bytes stay until the buffer is unlocked.
         unsafe {
             addr_of_mut!((*params).bitstreamBufferPtr).write(match nothing {

@@ -4,8 +4,7 @@ use std::ffi::{c_char, c_int, c_uint};
 
 use super::emulator::{COMPUTE, NAME};
 use super::pointer::Out;
-use crate::driver::{Handle, device_memory, guarded};
-use crate::settings::setting;
+use crate::driver::{Handle, MAX_DEVICES, device_memory, devices, guarded};
 
 /// `nvmlReturn_t`.
 type Return = c_int;
@@ -14,8 +13,14 @@ const INVALID_ARGUMENT: Return = 2;
 const NOT_FOUND: Return = 6;
 const UNKNOWN: Return = 999;
 
-/// The one device's handle.
+/// The first device's handle; the others' come after it.
 const DEVICE: Handle = 0x00d0_0000_0000;
+
+/// Number of the device with this handle.
+fn number(device: Handle) -> Option<usize> {
+    let number = usize::try_from(device.checked_sub(DEVICE)?).ok()?;
+    (number < MAX_DEVICES).then_some(number)
+}
 
 /// `nvmlMemory_v2_t`.
 #[repr(C)]
@@ -51,7 +56,7 @@ struct Pci {
 
 /// An answer about the device.
 fn answer(device: Handle, body: impl FnOnce() -> bool) -> Return {
-    match device == DEVICE && body() {
+    match number(device).is_some() && body() {
         true => SUCCESS,
         false => INVALID_ARGUMENT,
     }
@@ -92,21 +97,22 @@ extern "C" fn nvmlSystemGetDriverVersion(version: Out<c_char>, room: c_uint) -> 
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlDeviceGetCount_v2(count: Out<c_uint>) -> Return {
-    answer(DEVICE, || put(&count, u32::from(!setting("no-device"))))
+    answer(DEVICE, || put(&count, devices() as c_uint))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlDeviceGetHandleByIndex_v2(index: c_uint, device: Out<Handle>) -> Return {
-    if index != 0 || setting("no-device") {
+    if index as usize >= devices() {
         return NOT_FOUND;
     }
-    answer(DEVICE, || put(&device, DEVICE))
+    answer(DEVICE, || put(&device, DEVICE + Handle::from(index)))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlDeviceGetUUID(device: Handle, id: Out<c_char>, room: c_uint) -> Return {
-    let text = "GPU-00000000-0000-0000-0000-000000000000";
-    answer(device, || id.put_text(text, room.cast_signed()).is_ok())
+    let number = number(device).unwrap_or_default();
+    let text = format!("GPU-00000000-0000-0000-0000-{number:012}");
+    answer(device, || id.put_text(&text, room.cast_signed()).is_ok())
 }
 
 #[unsafe(no_mangle)]
@@ -117,8 +123,8 @@ extern "C" fn nvmlDeviceGetName(device: Handle, name: Out<c_char>, room: c_uint)
 #[unsafe(no_mangle)]
 extern "C" fn nvmlDeviceGetPciInfo_v3(device: Handle, info: Out<Pci>) -> Return {
     let mut id = [0; 32];
-    let text = b"00000000:00:00.0";
-    id[..text.len()].copy_from_slice(text);
+    let text = format!("00000000:{:02}:00.0", number(device).unwrap_or_default());
+    id[..text.len()].copy_from_slice(text.as_bytes());
     answer(device, || {
         put(
             &info,
@@ -138,7 +144,8 @@ extern "C" fn nvmlDeviceGetPciInfo_v3(device: Handle, info: Out<Pci>) -> Return 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlDeviceGetMemoryInfo_v2(device: Handle, mut info: Out<Memory>) -> Return {
     let mut told = UNKNOWN;
-    guarded(|driver| {
+    guarded(|machine| {
+        let driver = &machine.devices[number(device).unwrap_or_default()];
         let free = driver.memory.available() as u64;
         let total = device_memory() as u64;
         told = answer(device, || match info.get() {

@@ -123,6 +123,15 @@ fn cropping_is_applied() {
 }
 
 #[test]
+fn interlaced_streams_are_deinterlaced() {
+    // Hardware does it its own way; what is seen here is that it is asked to.
+    MACHINE.run(|| {
+        assert_eq!(same_as_cpu("interlaced_576i.ts", 6), 6);
+        assert_eq!(same_as_cpu("h264_mbaff_bframes.ts", 24), 24);
+    });
+}
+
+#[test]
 fn a_change_of_size_goes_on_in_the_new_size() {
     MACHINE.run(|| {
         let (params, units) = video("reschange_360p_to_240p.ts", usize::MAX);

@@ -166,3 +166,15 @@ pub(crate) fn download(to: *mut c_void, from: u64, bytes: usize, stream: *mut c_
     })
     .unwrap()
 }
+
+/// `cuMemsetD8Async`.
+pub(crate) fn fill(to: u64, value: u8, bytes: usize, stream: *mut c_void) -> c_int {
+    with_driver(|driver| {
+        type Fill = unsafe extern "C" fn(u64, u8, usize, *mut c_void) -> c_int;
+        // SAFETY: the function's signature.
+        let fill = unsafe { driver.get::<Fill>(b"cuMemsetD8Async") }.unwrap();
+        // SAFETY: the emulator checks that the memory is there.
+        unsafe { fill(to, value, bytes, stream) }
+    })
+    .unwrap()
+}

@@ -20,7 +20,7 @@ use crate::emulated::{MACHINE, Machine, current_context};
 
 const SIZE: (usize, usize) = (320, 180);
 
-fn settings() -> VideoEncoderSettings {
+pub(crate) fn settings() -> VideoEncoderSettings {
     VideoEncoderSettings {
         codec: Codec::H264,
         width: SIZE.0 as u32,
@@ -35,7 +35,7 @@ fn settings() -> VideoEncoderSettings {
 }
 
 /// A slope that moves with `number`.
-fn picture(number: usize) -> PlanarImage {
+pub(crate) fn picture(number: usize) -> PlanarImage {
     let mut image = PlanarImage::new(PixelFormat::Nv12, SIZE.0, SIZE.1, &Pool::new()).unwrap();
     let [luma, chroma, _] = image.planes_mut();
     for (at, sample) in luma.iter_mut().enumerate() {
@@ -45,16 +45,16 @@ fn picture(number: usize) -> PlanarImage {
     image
 }
 
-fn frame(image: Image, number: usize) -> VideoFrame {
+pub(crate) fn frame(image: Image, number: usize) -> VideoFrame {
     let pts = Timestamp::mpeg(3000 * number as i64);
     VideoFrame::new(image, pts, ColorDescription::BT709, FramePool::new())
 }
 
-fn encoder(backend: &CudaBackend) -> VideoEncoder {
+pub(crate) fn encoder(backend: &CudaBackend) -> VideoEncoder {
     backend.open_encoder(&settings()).unwrap()
 }
 
-fn encode(encoder: &mut VideoEncoder, frame: VideoFrame) -> AccessUnit {
+pub(crate) fn encode(encoder: &mut VideoEncoder, frame: VideoFrame) -> AccessUnit {
     encoder.push(frame).unwrap();
     let unit = encoder.pull().unwrap();
     assert!(encoder.pull().is_none(), "one unit a frame");
@@ -68,7 +68,7 @@ fn kinds(unit: &AccessUnit) -> Vec<NalKind> {
 }
 
 /// Mean distance of two pictures' luma.
-fn distance(one: &[u8], other: &[u8]) -> f64 {
+pub(crate) fn distance(one: &[u8], other: &[u8]) -> f64 {
     assert_eq!(one.len(), other.len());
     let sum: u64 = one
         .iter()
@@ -79,7 +79,7 @@ fn distance(one: &[u8], other: &[u8]) -> f64 {
 }
 
 /// Luma of the units' pictures.
-fn decoded(units: &[AccessUnit]) -> Vec<Vec<u8>> {
+pub(crate) fn decoded(units: &[AccessUnit]) -> Vec<Vec<u8>> {
     let params = annexb::nal_units(&units[0].data)
         .find(|nal| nal.kind() == NalKind::SPS)
         .map(|nal| Sps::parse(nal.bytes).unwrap().video_params())
@@ -319,6 +319,25 @@ fn when_all_sessions_are_taken_the_cpu_encodes() {
 }
 
 #[test]
+fn newer_drivers_say_that_all_sessions_are_taken_in_other_words() {
+    let machine = Machine {
+        settings: "one-session,new-driver",
+        ..MACHINE
+    };
+    machine.run(|| {
+        let backend = CudaBackend::open(0).unwrap();
+        let held = encoder(&backend);
+        let reason = backend.open_encoder(&settings()).err().unwrap().to_string();
+        assert!(
+            reason.contains("NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY")
+                && reason.contains("sessions may be taken"),
+            "{reason}"
+        );
+        drop(held);
+    });
+}
+
+#[test]
 fn a_card_without_encoder_leaves_encoding_to_the_cpu() {
     let machine = Machine {
         settings: "no-encoder",
@@ -471,101 +490,4 @@ fn what_cannot_be_changed_is_left_and_the_encoder_goes_on() {
             assert!(!encode(&mut encoder, frame(Image::Planar(picture(1)), 1)).keyframe);
         }
     });
-}
-
-/// A machine whose encoder gives every third picture those before it.
-const HOLDS: Machine = Machine {
-    settings: "holds-pictures",
-    ..MACHINE
-};
-
-#[test]
-fn an_encoder_that_wants_more_pictures_first_gives_them_all_in_step() {
-    HOLDS.run(|| {
-        let backend = CudaBackend::open(0).unwrap();
-        let mut encoder = encoder(&backend);
-        let (mut units, mut waves) = (Vec::new(), Vec::new());
-        for number in 0..8 {
-            encoder
-                .push(frame(Image::Planar(picture(number)), number))
-                .unwrap();
-            let before = units.len();
-            units.extend(std::iter::from_fn(|| encoder.pull()));
-            waves.push(units.len() - before);
-        }
-        assert_eq!(waves, [0, 0, 3, 0, 0, 3, 0, 0]);
-        encoder.flush().unwrap();
-        units.extend(std::iter::from_fn(|| encoder.pull()));
-        for (number, luma) in decoded(&units).iter().enumerate() {
-            assert_eq!(units[number].pts, Timestamp::mpeg(3000 * number as i64));
-            let far = distance(luma, picture(number).plane(0));
-            assert!(far < 3.0, "picture {number}: {far}");
-        }
-        assert_eq!(units.len(), 8);
-        // A change takes out what is held back, and nothing is lost.
-        encoder.push(frame(Image::Planar(picture(8)), 8)).unwrap();
-        assert!(encoder.pull().is_none());
-        encoder.reconfigure(&settings()).unwrap();
-        assert_eq!(encoder.pull().unwrap().pts, Timestamp::mpeg(24_000));
-        // One that is let go of with pictures in it gives back its inputs.
-        encoder.push(frame(Image::Planar(picture(9)), 9)).unwrap();
-    });
-}
-
-#[test]
-fn a_picture_that_cannot_be_read_takes_no_other_with_it() {
-    let machine = Machine {
-        settings: "holds-pictures,third-lock-fails",
-        ..MACHINE
-    };
-    machine.run(|| {
-        let backend = CudaBackend::open(0).unwrap();
-        let mut encoder = encoder(&backend);
-        for number in 0..5 {
-            let pushed = encoder.push(frame(Image::Planar(picture(number)), number));
-            assert_eq!(
-                pushed.is_err(),
-                number == 2,
-                "the third is read with its push"
-            );
-        }
-        encoder.flush().unwrap();
-        let times: Vec<i64> = std::iter::from_fn(|| encoder.pull())
-            .map(|unit| unit.pts.ticks / 3000)
-            .collect();
-        // Each of the others has its own time.
-        assert_eq!(times, [0, 1, 3, 4]);
-    });
-}
-
-#[test]
-fn an_encoder_that_fails_or_gives_nothing_is_broken_and_keeps_no_input() {
-    for settings in ["third-picture-fails", "third-lock-gives-nothing"] {
-        let machine = Machine {
-            settings,
-            ..MACHINE
-        };
-        machine.run(|| {
-            let backend = CudaBackend::open(0).unwrap();
-            let mut encoder = encoder(&backend);
-            for number in 0..2 {
-                encode(&mut encoder, frame(Image::Planar(picture(number)), number));
-            }
-            let error = encoder
-                .push(frame(Image::Planar(picture(2)), 2))
-                .unwrap_err();
-            assert!(
-                matches!(
-                    error,
-                    CodecError::Broken {
-                        backend: "nvenc",
-                        ..
-                    }
-                ),
-                "{error}"
-            );
-            assert!(encoder.pull().is_none());
-            // A mapped input would be listed at the end.
-        });
-    }
 }

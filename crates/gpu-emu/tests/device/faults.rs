@@ -2,7 +2,7 @@
 
 use trickle_gpu::{Gpu, GpuError};
 use trickle_media::ColorDescription;
-use trickle_media::frame::{DeviceImage, FramePool, Tensor};
+use trickle_media::frame::{ColorMap, DeviceImage, FramePool, Tensor};
 
 use crate::emulated::{MACHINE, Machine, call, current_context};
 
@@ -103,7 +103,13 @@ fn a_stream_that_does_not_wait_reads_what_is_not_there_yet() {
     MACHINE.run(|| {
         let gpu = Gpu::open(0).unwrap();
         let (writer, reader) = (gpu.stream().unwrap(), gpu.stream().unwrap());
-        let image = writer.upload_tensor(&tensor()).unwrap();
+        let uploaded = writer.upload_tensor(&tensor()).unwrap();
+        let map = ColorMap {
+            weights: [[1.0, 0.0, 0.0]; 3],
+            offset: [0.0; 3],
+        };
+        // Given to the writer, and waited for by nobody.
+        let image = writer.map_colors(&uploaded, &map).unwrap();
         let mut value = 0f32;
         let to = (&raw mut value).cast();
         // The guard is on another image: the context is current, the order is not kept.

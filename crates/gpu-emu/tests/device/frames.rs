@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use trickle_gpu::{CudaImage, Gpu, GpuError, Layout, Rgba};
+use trickle_gpu::{CudaImage, Gpu, GpuError, Layout, Rgba, Stream};
 use trickle_media::convert::reference;
 use trickle_media::frame::{
     DeviceImage, FramePool, HostImage, Image, PixelFormat, PlanarImage, Pool, Tensor,
 };
 use trickle_media::{ColorDescription, FrameError, Timestamp, VideoFrame};
 
-use crate::emulated::{MACHINE, Machine, current_context};
+use crate::emulated::{MACHINE, Machine, current_context, download, fill};
 
 /// A machine whose device has 16 MiB.
 const LITTLE: Machine = Machine {
@@ -62,6 +62,26 @@ fn what_goes_up_comes_down() {
             assert_eq!(tensor(&image).shape(), [height, width, 4]);
             assert_eq!(*tensor(&image), *host);
         }
+    });
+}
+
+#[test]
+fn what_was_uploaded_may_be_changed_at_once() {
+    MACHINE.run(|| {
+        let stream = Gpu::open(0).unwrap().stream().unwrap();
+        let mut host = picture(PixelFormat::Nv12, 64, 36, 1);
+        let before = host.as_bytes().to_vec();
+        let image = stream.upload(&host).unwrap();
+        // The emulator reads the host's memory as late as it may.
+        host.planes_mut()
+            .into_iter()
+            .for_each(|plane| plane.fill(0));
+        assert_eq!(planar(&image).as_bytes(), before);
+
+        let mut host = Tensor::from_vec(8, 8, 1, vec![0.5; 64]).unwrap();
+        let image = stream.upload_tensor(&host).unwrap();
+        host.make_mut().fill(0.0);
+        assert_eq!(*tensor(&image), [0.5; 64]);
     });
 }
 
@@ -262,13 +282,66 @@ fn memory_is_written_again_only_when_its_last_reader_is_done() {
 #[test]
 fn idle_memory_is_bounded() {
     LITTLE.run(|| {
-        let stream = Gpu::open(0).unwrap().stream().unwrap();
+        let gpu = Gpu::open(0).unwrap();
+        let (stream, reader) = (gpu.stream().unwrap(), gpu.stream().unwrap());
         // 16 MiB of memory: 100 sizes of 256 KiB and more would not fit if they stayed.
         for extra in 0..100 {
             let values = vec![0.0; 256 * (256 + extra)];
             let host = Tensor::from_vec(256 + extra, 256, 1, values).unwrap();
-            stream.upload_tensor(&host).unwrap();
+            let image = stream.upload_tensor(&host).unwrap();
+            // It is freed while this may not be done yet, which would be read from nowhere.
+            reader.scale_cover_crop(&image, 8, 8).unwrap();
         }
+        reader.synchronize().unwrap();
+    });
+}
+
+/// Gives `stream` the work of writing bytes all over the picture.
+fn scribble(stream: &Stream, image: &CudaImage) {
+    let bytes = 4 * image.width() * image.height();
+    assert_eq!(fill(image.address(), 0xaa, bytes, stream.handle()), 0);
+}
+
+#[test]
+fn memory_of_work_that_failed_is_used_again_only_when_what_was_begun_is_done() {
+    MACHINE.run(|| {
+        let gpu = Gpu::open(0).unwrap();
+        let (first, second) = (gpu.stream().unwrap(), gpu.stream().unwrap());
+        let mut address = 0;
+        let failed = first.produce(Layout::Tensor { channels: 1 }, 16, 16, |image| {
+            address = image.address();
+            scribble(&first, image);
+            Err(GpuError::Thread("in the middle".into()))
+        });
+        assert!(failed.is_err());
+        let host = Tensor::from_vec(16, 16, 1, vec![0.25; 256]).unwrap();
+        let next = second.upload_tensor(&host).unwrap();
+        assert_eq!(next.address(), address, "memory goes round");
+        first.synchronize().unwrap();
+        assert_eq!(*tensor(&next), *host);
+    });
+}
+
+#[test]
+fn a_picture_is_written_again_only_when_readers_that_failed_are_done() {
+    MACHINE.run(|| {
+        let gpu = Gpu::open(0).unwrap();
+        let (ours, other) = (gpu.stream().unwrap(), gpu.stream().unwrap());
+        let host = Tensor::from_vec(16, 16, 1, vec![0.25; 256]).unwrap();
+        let image = ours.upload_tensor(&host).unwrap();
+        let (address, mut seen) = (image.address(), vec![0f32; 256]);
+        let failed = other.read(&image, || -> Result<(), GpuError> {
+            let (to, bytes) = (seen.as_mut_ptr().cast(), 4 * 256);
+            assert_eq!(download(to, address, bytes, other.handle()), 0);
+            Err(GpuError::Thread("in the middle".into()))
+        });
+        assert!(failed.is_err());
+        drop(image);
+        let next = Tensor::from_vec(16, 16, 1, vec![0.75; 256]).unwrap();
+        let next = ours.upload_tensor(&next).unwrap();
+        assert_eq!(next.address(), address, "memory goes round");
+        other.synchronize().unwrap();
+        assert_eq!(seen, *host);
     });
 }
 

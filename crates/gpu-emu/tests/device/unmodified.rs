@@ -8,7 +8,7 @@ use cudarc::driver::sys;
 use crate::emulated::MACHINE;
 
 /// Writes its thread's number times ten to its place.
-const PTX: &str = "\
+pub(crate) const PTX: &str = "\
 .version 6.0
 .target sm_50
 .address_size 64

@@ -34,7 +34,9 @@ pub(super) struct Shown {
     /// Timestamp of its packet.
     pub(super) timestamp: i64,
     pub(super) color: ColorDescription,
-    /// `None` for a picture that was decoded with errors.
+    /// It was decoded with errors.
+    pub(super) damaged: bool,
+    /// `None` for a damaged picture that is not made do with.
     pub(super) image: Option<CudaImage>,
 }
 
@@ -45,6 +47,8 @@ pub(super) struct State {
     engine: Option<Engine>,
     color: ColorDescription,
     pub(super) shown: VecDeque<Shown>,
+    /// Damaged pictures are made do with.
+    pub(super) make_do: bool,
     /// The first thing that went wrong since it was last taken.
     pub(super) error: Option<Failure>,
 }
@@ -95,6 +99,7 @@ impl Parser {
             engine: None,
             color: ColorDescription::UNSPECIFIED,
             shown: VecDeque::new(),
+            make_do: false,
             error: None,
         }));
         let mut parser = Self {
@@ -241,14 +246,11 @@ unsafe extern "C" fn on_display(user: *mut c_void, shown: *mut CUVIDPARSERDISPIN
         let (Some(shown), Some(engine)) = (unsafe { shown.as_ref() }, &mut state.engine) else {
             return Ok(1);
         };
-        let damaged = engine.is_damaged(shown.picture_index);
-        let image = match damaged {
-            true => None,
-            false => Some(engine.take(&state.stream, shown)?),
-        };
+        let (image, damaged) = engine.take(&state.stream, shown, state.make_do)?;
         state.shown.push_back(Shown {
             timestamp: shown.timestamp,
             color: state.color,
+            damaged,
             image,
         });
         Ok(1)

@@ -94,8 +94,9 @@ impl Engine {
         })
     }
 
-    /// Whether the picture was decoded with errors, as far as the hardware tells.
-    pub(super) fn is_damaged(&self, index: i32) -> bool {
+    /// Whether the picture was decoded with errors, as far as the hardware tells. It is mapped:
+    /// before that, it may still be being decoded, and nothing is known of it.
+    fn is_damaged(&self, index: i32) -> bool {
         // Never a value: newer drivers may know more statuses than the enum in it.
         let mut status = MaybeUninit::<CUVIDGETDECODESTATUS>::zeroed();
         // SAFETY: the decoder is open, `status` ours. Hardware without this answer fails here.
@@ -106,12 +107,14 @@ impl Engine {
         result == CuResult::SUCCESS && DAMAGED.contains(&status)
     }
 
-    /// The picture to be shown, copied into memory of ours.
+    /// The picture to be shown, copied into memory of ours, and whether it was decoded with errors:
+    /// then it is copied only where it is to be made do with.
     pub(super) fn take(
         &mut self,
         stream: &Stream,
         shown: &CUVIDPARSERDISPINFO,
-    ) -> Result<CudaImage, GpuError> {
+        make_do: bool,
+    ) -> Result<(Option<CudaImage>, bool), GpuError> {
         let (width, height) = self.size;
         // SAFETY: integers and pointers: all zeroes is a value of it.
         let mut params: CUVIDPROCPARAMS = unsafe { std::mem::zeroed() };
@@ -135,6 +138,11 @@ impl Engine {
             engine: self,
             address,
         };
+        let damaged = self.is_damaged(shown.picture_index);
+        if damaged && !make_do {
+            // The hardware's last step is to be over before the surface is given back.
+            return stream.synchronize().map(|()| (None, true));
+        }
         // Rows are `pitch` bytes apart, and chroma starts after an even number of rows.
         let rows = |first: usize| Side {
             x_bytes: 0,
@@ -160,7 +168,7 @@ impl Engine {
         let copied = stream.synchronize();
         drop(mapped);
         let image = image?;
-        copied.map(|()| image)
+        copied.map(|()| (Some(image), damaged))
     }
 }
 

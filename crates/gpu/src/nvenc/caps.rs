@@ -16,8 +16,9 @@ const MAX_GUIDS: u32 = 64;
 
 /// The codecs of ours that the device encodes; none is not an error.
 pub(crate) fn encoder_caps(context: &Context) -> Result<Vec<CodecCaps>, GpuError> {
+    // Current until the session, which comes later, has gone.
+    let _entered = context.enter()?;
     let session = Session::open(context.handle(), ())?;
-    // The context outlives the session: both are let go of here.
     let guids = guids(&session)?;
     let ours = [
         (NV_ENC_CODEC_H264_GUID, Codec::H264),

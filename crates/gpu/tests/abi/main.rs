@@ -83,6 +83,58 @@ fn checks() -> Vec<Check> {
     checks
 }
 
+/// Numbers that `trickle-gpu` writes as such, because newer drivers may know more of them than an
+/// enum in Rust may hold.
+fn numbers() -> Vec<Check> {
+    [
+        (8, "cuvidDecodeStatus_Error"),
+        (9, "cuvidDecodeStatus_Error_Concealed"),
+        (3, "NV_ENC_PIC_TYPE_IDR"),
+        (1, "NV_ENC_ERR_NO_ENCODE_DEVICE"),
+        (2, "NV_ENC_ERR_UNSUPPORTED_DEVICE"),
+        (10, "NV_ENC_ERR_OUT_OF_MEMORY"),
+        (17, "NV_ENC_ERR_NEED_MORE_INPUT"),
+        (21, "NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY"),
+        (26, "NV_ENC_ERR_NEED_MORE_OUTPUT"),
+        (5, "NV_ENC_VUI_VIDEO_FORMAT_UNSPECIFIED"),
+        (2, "NV_ENC_VUI_COLOR_PRIMARIES_UNSPECIFIED"),
+    ]
+    .map(|(ours, name)| (name.to_owned(), ours, name.to_owned()))
+    .into()
+}
+
+/// Flags that are written by their place in a word: what the word is in C with them set.
+fn flags() -> Vec<Check> {
+    let word = |name: &str, at: usize, field: &str| {
+        format!(
+            "({{ {name} s; memset(&s, 0, sizeof s); {field}; unsigned w; \
+             memcpy(&w, (char *)&s + {at}, sizeof w); w; }})"
+        )
+    };
+    let h264 = offset_of!(NV_ENC_CONFIG_H264, _bitfield_1);
+    let hevc = offset_of!(NV_ENC_CONFIG_HEVC, _bitfield_1);
+    let again = offset_of!(NV_ENC_RECONFIGURE_PARAMS, _bitfield_1);
+    let both = "s.resetEncoder = s.forceIDR = 1";
+    let headers = "s.repeatSPSPPS = 1";
+    vec![
+        (
+            "repeatSPSPPS of H.264".to_owned(),
+            1 << 12,
+            word("NV_ENC_CONFIG_H264", h264, headers),
+        ),
+        (
+            "repeatSPSPPS of HEVC".to_owned(),
+            1 << 7,
+            word("NV_ENC_CONFIG_HEVC", hevc, headers),
+        ),
+        (
+            "resetEncoder and forceIDR".to_owned(),
+            0b11,
+            word("NV_ENC_RECONFIGURE_PARAMS", again, both),
+        ),
+    ]
+}
+
 /// What cargo says to `arguments`.
 fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
@@ -123,9 +175,9 @@ fn headers() -> PathBuf {
 
 #[test]
 fn structures_and_versions_are_those_of_the_public_headers() {
-    let checks = checks();
+    let checks = [checks(), numbers(), flags()].concat();
     let mut source = String::from(
-        "#include <stdio.h>\n#include <stddef.h>\n#include \"nvcuvid.h\"\n\
+        "#include <stdio.h>\n#include <stddef.h>\n#include <string.h>\n#include \"nvcuvid.h\"\n\
          #include \"nvEncodeAPI.h\"\nint main(void) {\n",
     );
     for (_, _, expression) in &checks {
