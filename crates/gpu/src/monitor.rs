@@ -43,6 +43,10 @@ impl HardwareProbe for NvidiaHardware {
             Vec::new()
         })
     }
+
+    fn driver(&self) -> Option<String> {
+        driver_version().ok()
+    }
 }
 
 fn load(nvml: &Nvml, index: u32) -> Result<DeviceLoad, NvmlError> {

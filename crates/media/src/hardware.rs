@@ -9,6 +9,11 @@ pub trait HardwareProbe: fmt::Debug + Send + Sync {
     /// Every device as it is at this moment, in a fixed order; none where there is none, or where
     /// nothing can be asked. Blocks for some milliseconds.
     fn devices(&self) -> Vec<DeviceLoad>;
+
+    /// Version of the devices' driver, where there is one.
+    fn driver(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A machine without devices.

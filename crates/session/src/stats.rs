@@ -132,14 +132,21 @@ impl Facts {
     /// A codec was opened: what it is and why the backends before it were not taken.
     pub(crate) fn opened<T>(slot: &mut Option<CodecStatus>, chosen: &Chosen<T>, name: &str) {
         let opened = slot.as_ref().map_or(0, |codec| codec.opened) + 1;
+        let reasons = chosen.passed_over.iter();
+        let passed_over: Vec<String> = reasons
+            .map(|(name, reason)| format!("{name}: {reason}"))
+            .collect();
+        let told = |reason: &String| {
+            let known = slot.as_ref();
+            known.is_some_and(|codec| codec.passed_over.contains(reason))
+        };
+        for reason in passed_over.iter().filter(|reason| !told(reason)) {
+            tracing::info!(reason, using = chosen.backend, "backend passed over");
+        }
         *slot = Some(CodecStatus {
             name: name.to_owned(),
             backend: chosen.backend.clone(),
-            passed_over: chosen
-                .passed_over
-                .iter()
-                .map(|(name, reason)| format!("{name}: {reason}"))
-                .collect(),
+            passed_over,
             opened,
         });
     }

@@ -20,9 +20,11 @@ use crate::model_gate::ModelState;
 use crate::registration::RegistrationStatus;
 use crate::slots::{Census, PHASES};
 
+mod devices;
 pub(crate) mod http_requests;
 pub(crate) mod totals;
 
+use devices::Machine;
 use totals::{InAndOut, Totals};
 
 /// The text form of OpenMetrics 1.0.
@@ -44,6 +46,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
     let mut registry = Registry::default();
     app.http_metrics.register(&mut registry);
     registry.register_collector(Box::new(Scrape::of(&app)));
+    registry.register_collector(Box::new(Machine::of(&app).await));
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &registry) {
         Ok(()) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),

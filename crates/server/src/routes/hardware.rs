@@ -1,11 +1,13 @@
 //! `/hardware/info` and `/hardware/stats`: the machine's devices; empty maps where there is none.
+//! Their keys are PyTrickle's, and then what video is coded with.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use trickle_media::hardware::DeviceLoad;
+use trickle_media::backend::BackendDescription;
+use trickle_media::hardware::{DeviceLoad, HardwareProbe};
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -16,6 +18,12 @@ pub(crate) struct HardwareInfo {
     pipeline: String,
     model_id: String,
     gpu_info: BTreeMap<usize, Info>,
+    /// Version of the GPUs' driver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    driver: Option<String>,
+    /// What video is decoded and encoded with, in order of preference, and why something is not.
+    #[schema(value_type = Vec<Object>)]
+    backends: Vec<BackendDescription>,
 }
 
 /// Load of GPUs by index, as text.
@@ -45,6 +53,8 @@ struct Info {
     /// Compute capability.
     major: i32,
     minor: i32,
+    /// Place on the bus.
+    pci_bus_id: String,
 }
 
 /// What a GPU does. Figures that it does not have are 0 where PyTrickle has them, else `null`.
@@ -78,6 +88,7 @@ impl Info {
             base: Base::of(device),
             major,
             minor,
+            pci_bus_id: device.pci_bus_id.clone(),
         }
     }
 }
@@ -95,14 +106,21 @@ impl Stats {
     }
 }
 
-/// The devices, by index. The driver may take its time to answer.
-async fn devices<T>(app: &App, of: fn(&DeviceLoad) -> T) -> BTreeMap<usize, T> {
+/// What the probe tells. The driver may take its time to answer.
+pub(crate) async fn ask<T: Default + Send + 'static>(
+    app: &App,
+    of: impl FnOnce(&dyn HardwareProbe) -> T + Send + 'static,
+) -> T {
     let probe = app.hardware.clone();
-    let devices = tokio::task::spawn_blocking(move || probe.devices()).await;
-    let devices = devices.unwrap_or_else(|error| {
+    let told = tokio::task::spawn_blocking(move || of(&*probe)).await;
+    told.unwrap_or_else(|error| {
         tracing::error!(%error, "the hardware probe failed");
-        Vec::new()
-    });
+        T::default()
+    })
+}
+
+/// By index.
+fn numbered<T>(devices: &[DeviceLoad], of: fn(&DeviceLoad) -> T) -> BTreeMap<usize, T> {
     devices.iter().map(of).enumerate().collect()
 }
 
@@ -115,10 +133,13 @@ async fn devices<T>(app: &App, of: fn(&DeviceLoad) -> T) -> BTreeMap<usize, T> {
 )]
 pub(crate) async fn info(State(app): State<App>) -> Json<HardwareInfo> {
     let identity = &app.config.identity;
+    let (devices, driver) = ask(&app, |probe| (probe.devices(), probe.driver())).await;
     Json(HardwareInfo {
         pipeline: identity.pipeline.clone(),
         model_id: identity.model_id().to_owned(),
-        gpu_info: devices(&app, Info::of).await,
+        gpu_info: numbered(&devices, Info::of),
+        driver,
+        backends: app.slots.backends().describe(),
     })
 }
 
@@ -131,9 +152,10 @@ pub(crate) async fn info(State(app): State<App>) -> Json<HardwareInfo> {
 )]
 pub(crate) async fn stats(State(app): State<App>) -> Json<HardwareStats> {
     let identity = &app.config.identity;
+    let devices = ask(&app, |probe| probe.devices()).await;
     Json(HardwareStats {
         pipeline: identity.pipeline.clone(),
         model_id: identity.model_id().to_owned(),
-        gpu_stats: devices(&app, Stats::of).await,
+        gpu_stats: numbered(&devices, Stats::of),
     })
 }

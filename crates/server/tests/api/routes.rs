@@ -109,9 +109,17 @@ async fn version_states_what_was_configured() {
 #[tokio::test]
 async fn hardware_without_a_gpu_is_an_empty_map() {
     let router = ready().await;
+    let info = get(&router, "/hardware/info").await.ok().clone();
+    let backends = info["backends"].clone();
+    assert_eq!(backends[0]["name"], "cpu");
     assert_eq!(
-        *get(&router, "/hardware/info").await.ok(),
-        json!({"pipeline": "byoc", "model_id": "custom-processor", "gpu_info": {}})
+        info,
+        json!({
+            "pipeline": "byoc",
+            "model_id": "custom-processor",
+            "gpu_info": {},
+            "backends": backends,
+        })
     );
     assert_eq!(
         *get(&router, "/hardware/stats").await.ok(),
