@@ -1,6 +1,7 @@
 //! The table of backends for what is chosen on the command line: devices, FFmpeg where it is built
 //! in, the CPU.
 
+use std::fmt;
 use std::str::FromStr;
 
 use trickle_media::Backends;
@@ -28,6 +29,15 @@ impl FromStr for Choice {
             Ok(Self::Ffmpeg)
         } else {
             Err("this trickle was built without FFmpeg; build it with `--features ffmpeg`".into())
+        }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ffmpeg => f.write_str("ffmpeg"),
+            Self::Device(device) => device.fmt(f),
         }
     }
 }

@@ -7,6 +7,8 @@ mod config;
 #[cfg(target_os = "linux")]
 mod cycles;
 mod files;
+#[cfg(target_os = "linux")]
+mod gpu;
 mod init;
 mod live;
 mod relay;

@@ -14,6 +14,7 @@ use trickle_processor::Params;
 use trickle_proto::{Client, ClientConfig, Relay, RelayConfig};
 use url::Url;
 
+use crate::backends::Choice;
 use crate::error::CliError;
 use crate::settings::{duration, params};
 use crate::ui::Ui;
@@ -43,6 +44,15 @@ pub(super) struct PipelineArgs {
         conflicts_with = "worker"
     )]
     processor: String,
+    /// What the worker that is started decodes and encodes with: auto, cpu, cuda, cuda:N or ffmpeg
+    #[arg(long, value_name = "BACKEND", conflicts_with = "worker")]
+    backend: Option<Choice>,
+    /// What it decodes with, where that is not what it encodes with
+    #[arg(long, value_name = "BACKEND", conflicts_with = "worker")]
+    decode_backend: Option<Choice>,
+    /// What it encodes with, where that is not what it decodes with
+    #[arg(long, value_name = "BACKEND", conflicts_with = "worker")]
+    encode_backend: Option<Choice>,
     /// Parameters of every session, a JSON object
     #[arg(long, value_name = "JSON", value_parser = params)]
     params: Option<Params>,
@@ -78,6 +88,7 @@ Examples:
   trickle bench pipeline --worker http://127.0.0.1:9000 --json
   trickle bench pipeline --sessions 4 --input clip.ts --json
   trickle bench pipeline --processor invert --find-max --seconds 5
+  trickle bench pipeline --processor invert --backend cuda --encode-backend cpu
 
 Latency is from a frame's last byte in to its first byte out, over relay and network. A worker keeps
 up while at most 1 % of the frames are lost and latency does not grow.";
@@ -86,6 +97,7 @@ up while at most 1 % of the frames are lost and latency does not grow.";
 const READY_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(args: PipelineArgs, ui: &Ui) -> Result<(), CliError> {
+    let worker_flags = worker_flags(&args);
     let reader = match &args.input {
         Some(path) => input::open(path, input::ReadFlags::default())?,
         None => input::embedded(demo::CLIP)?,
@@ -104,7 +116,7 @@ pub(super) async fn run(args: PipelineArgs, ui: &Ui) -> Result<(), CliError> {
         .or_else(|| own_relay.as_ref().map(|relay| relay.url.clone()));
     let own_worker = match args.worker {
         Some(_) => None,
-        None => Some(OwnWorker::start(&args.processor, args.sessions).await?),
+        None => Some(OwnWorker::start(&worker_flags).await?),
     };
     let worker = args
         .worker
@@ -147,6 +159,27 @@ pub(super) async fn run(args: PipelineArgs, ui: &Ui) -> Result<(), CliError> {
         )),
         Measured::Pace(report) => output::line(&describe(&report)),
     }
+}
+
+/// What the worker that is started is to be.
+fn worker_flags(args: &PipelineArgs) -> Vec<String> {
+    let backends = [
+        ("--backend", args.backend),
+        ("--decode-backend", args.decode_backend),
+        ("--encode-backend", args.encode_backend),
+    ];
+    let given = backends
+        .into_iter()
+        .filter_map(|(flag, choice)| Some([flag.to_owned(), choice?.to_string()]));
+    let sessions = args.sessions.to_string();
+    [
+        ["--processor".to_owned(), args.processor.clone()],
+        ["--capacity".to_owned(), sessions],
+    ]
+    .into_iter()
+    .chain(given)
+    .flatten()
+    .collect()
 }
 
 /// What was asked for.
@@ -271,20 +304,12 @@ struct OwnWorker {
 }
 
 impl OwnWorker {
-    async fn start(processor: &str, sessions: usize) -> Result<Self, CliError> {
+    async fn start(flags: &[String]) -> Result<Self, CliError> {
         let failed = |error: &dyn std::error::Error| CliError::caused("starting a worker", error);
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         let mut process = Command::new(program)
-            .args([
-                "serve",
-                "--quiet",
-                "--addr",
-                "127.0.0.1:0",
-                "--processor",
-                processor,
-                "--capacity",
-                &sessions.to_string(),
-            ])
+            .args(["serve", "--quiet", "--addr", "127.0.0.1:0"])
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
