@@ -53,6 +53,10 @@ dlpack-check:
 check-nvparser:
     tools/check-nvparser
 
+# everything that needs an NVIDIA card, on a machine that has one: `build` here, `run` there, or both
+gpu-check *ARGS:
+    tools/gpu-check {{ARGS}}
+
 # fuzz one target for some seconds (needs cargo-fuzz and a nightly toolchain): `just fuzz ts_demux 60`
 fuzz TARGET SECONDS='60':
     cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}

@@ -1,8 +1,6 @@
 //! What ffprobe and ffmpeg say of the clips: `testdata/figures/CLIP.json`, made by
 //! `testdata/figures/regenerate.sh`.
 
-use std::path::PathBuf;
-
 use serde::Deserialize;
 
 /// Figures of one clip.
@@ -78,8 +76,8 @@ pub struct FrameFigures {
 /// # Panics
 /// When there are none: the checkout is incomplete.
 pub fn figures(clip: &str) -> Figures {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../testdata/figures")
+    let path = crate::testdata()
+        .join("figures")
         .join(format!("{clip}.json"));
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));

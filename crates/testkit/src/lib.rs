@@ -8,11 +8,18 @@ use std::path::PathBuf;
 
 pub use figures::{Figures, FrameFigures, StreamFigures, figures};
 
+/// The folder `testdata`: that of the checkout which the tests were built in, or what
+/// `TRICKLE_TESTDATA` names, for tests that are run elsewhere.
+pub fn testdata() -> PathBuf {
+    std::env::var_os("TRICKLE_TESTDATA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata"),
+        PathBuf::from,
+    )
+}
+
 /// Path of a clip in `testdata/media`.
 pub fn clip(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../testdata/media")
-        .join(name)
+    testdata().join("media").join(name)
 }
 
 /// Bytes of a clip in `testdata/media`.

@@ -4,6 +4,8 @@
 
 mod color;
 mod convert;
+#[cfg(target_os = "linux")]
+mod hardware;
 mod overlay;
 mod resize;
 mod support;
