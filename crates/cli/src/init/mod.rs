@@ -101,7 +101,7 @@ pub(crate) fn create(
     Ok(())
 }
 
-fn files(name: &str, template: Template, source: &Source) -> [(&'static str, String); 8] {
+fn files(name: &str, template: Template, source: &Source) -> [(&'static str, String); 9] {
     let fill = |text: &str| {
         text.replace("@NAME@", name)
             .replace("@REPOSITORY@", REPOSITORY)
@@ -128,6 +128,11 @@ fn files(name: &str, template: Template, source: &Source) -> [(&'static str, Str
         (
             "Dockerfile",
             fill(include_str!("../../templates/Dockerfile.in")),
+        ),
+        // OpenH264's fast build, as here.
+        (
+            ".cargo/config.toml",
+            include_str!("../../../../.cargo/config.toml").to_owned(),
         ),
         (".dockerignore", "target\n.git\n".to_owned()),
         (".gitignore", "/target\n".to_owned()),

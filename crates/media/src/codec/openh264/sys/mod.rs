@@ -24,21 +24,42 @@ unsafe extern "C" {
     fn WelsCPUFeatureDetect(cores: *mut c_int) -> u32;
 }
 
-/// Whether the library was built with its assembler code, two to three times as fast.
+/// What the library was built with of its assembler code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Assembler {
+    /// Nothing.
+    None,
+    /// All but what this CPU's AVX2 instructions are for.
+    WithoutAvx2,
+    /// All that this CPU can use.
+    Full,
+}
+
+/// What there is of the assembler code.
 ///
-/// It is asked which instructions it may use: a build without assembler answers "none". This
-/// holds for the library that is linked in, however and wherever that was built.
+/// The library is asked which instructions it may use: a build without assembler answers "none",
+/// one without AVX2 code leaves that out. This holds for the library that is linked in, however
+/// and wherever that was built.
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-pub(super) fn has_assembler() -> bool {
+pub(super) fn assembler() -> Assembler {
+    /// `WELS_CPU_AVX2` of `codec/common/inc/cpu_core.h`, where it was built with `HAVE_AVX2`.
+    const AVX2: u32 = 0x0004_0000;
     let mut cores = 0;
     // SAFETY: the function writes one int through the pointer, or nothing, and has no state.
-    unsafe { WelsCPUFeatureDetect(&raw mut cores) != 0 }
+    let features = unsafe { WelsCPUFeatureDetect(&raw mut cores) };
+    if features == 0 {
+        Assembler::None
+    } else if features & AVX2 == 0 && std::arch::is_x86_feature_detected!("avx2") {
+        Assembler::WithoutAvx2
+    } else {
+        Assembler::Full
+    }
 }
 
 /// Elsewhere the compiler assembles what there is: no other tool can be missing.
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
-pub(super) fn has_assembler() -> bool {
-    true
+pub(super) fn assembler() -> Assembler {
+    Assembler::Full
 }
 
 /// Version of the library, such as `2.6.0`.
