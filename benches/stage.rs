@@ -1,7 +1,7 @@
 //! The stages of a stream, one at a time, on all frames of a clip.
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::runtime::Runtime;
@@ -121,7 +121,9 @@ impl Stages {
             .collect();
         let pool = FramePool::new();
         let mut frames = Vec::new();
-        decode(&params, &pool, &video, |frame| frames.push(frame));
+        decode(&params, &pool, &video, &mut Pace(None), |frame| {
+            frames.push(frame);
+        });
         let (width, height) = (params.width as usize, params.height as usize);
         let rate = params.frame_rate.unwrap_or(USUAL_RATE);
         let runtime = Runtime::new().expect("a runtime");
@@ -165,12 +167,22 @@ impl Stages {
     /// # Panics
     /// When the stage fails.
     pub fn run(&mut self, stage: Stage, rounds: usize) {
+        let mut pace = Pace(None);
         for _ in 0..rounds {
-            self.round(stage);
+            self.round(stage, &mut pace);
         }
     }
 
-    fn round(&mut self, stage: Stage) {
+    /// Sends all frames through one stage, one each `interval`, as a live stream does: in between,
+    /// the core sleeps and the caches go to others.
+    ///
+    /// # Panics
+    /// When the stage fails.
+    pub fn run_live(&mut self, stage: Stage, interval: Duration) {
+        self.round(stage, &mut Pace(Some((Instant::now(), interval))));
+    }
+
+    fn round(&mut self, stage: Stage, pace: &mut Pace) {
         let pool = &self.pool;
         let images = self.frames.iter().map(|frame| match frame.image() {
             Image::Planar(image) => (image, frame),
@@ -180,28 +192,32 @@ impl Stages {
             Stage::Demux => {
                 let mut demuxer = Demuxer::new(DemuxOptions::default());
                 for piece in self.stream.chunks(PIECE) {
+                    pace.wait();
                     demuxer.push(piece, None);
                     while let Some(event) = demuxer.next_event() {
                         black_box(event);
                     }
                 }
             }
-            Stage::Decode => decode(&self.params, pool, &self.video, |frame| {
+            Stage::Decode => decode(&self.params, pool, &self.video, pace, |frame| {
                 black_box(frame);
             }),
             Stage::Scale => {
                 for (image, _) in images {
+                    pace.wait();
                     black_box(self.scaler.planar(image, pool).expect("a picture"));
                 }
             }
             Stage::ToTensor => {
                 for (image, frame) in images {
+                    pace.wait();
                     black_box(planar_to_tensor(image, frame.color(), pool).expect("a tensor"));
                 }
             }
             Stage::Process => {
                 // The one tensor goes round: a copy of it would be no part of the stage.
                 for frame in &self.frames {
+                    pace.wait();
                     let empty = Tensor::from_vec(1, 1, 1, vec![0.0]).expect("a tensor");
                     let tensor = std::mem::replace(&mut self.tensor, empty);
                     let frame = frame.clone().replace_tensor(tensor);
@@ -212,6 +228,7 @@ impl Stages {
             }
             Stage::FromTensor => {
                 for frame in &self.frames {
+                    pace.wait();
                     let format = PixelFormat::I420;
                     let image = tensor_to_planar(&self.tensor, format, frame.color(), pool);
                     black_box(image.expect("a picture"));
@@ -221,6 +238,7 @@ impl Stages {
                 let opened = Backends::default().open_encoder(&self.settings);
                 let mut encoder = opened.expect("an encoder").codec;
                 for frame in &self.frames {
+                    pace.wait();
                     encoder.push(frame.clone()).expect("a frame that fits");
                     while let Some(unit) = encoder.pull() {
                         black_box(unit);
@@ -232,6 +250,7 @@ impl Stages {
                 let mut muxer = muxer.expect("streams that can be muxed");
                 let mut out = BytesMut::new();
                 for unit in &self.units {
+                    pace.wait();
                     muxer.write(unit, &mut out).expect("a unit of the streams");
                     black_box(out.split());
                 }
@@ -240,10 +259,23 @@ impl Stages {
     }
 }
 
+/// When the next frame comes, and how long after that another; `None`: at once.
+struct Pace(Option<(Instant, Duration)>);
+
+impl Pace {
+    fn wait(&mut self) {
+        if let Some((due, interval)) = &mut self.0 {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            *due += *interval;
+        }
+    }
+}
+
 fn decode(
     params: &VideoParams,
     pool: &FramePool,
     units: &[AccessUnit],
+    pace: &mut Pace,
     mut take: impl FnMut(VideoFrame),
 ) {
     let opened = Backends::default().open_decoder(params, pool);
@@ -254,6 +286,7 @@ fn decode(
         }
     };
     for unit in units {
+        pace.wait();
         decoder.push(unit).expect("an undamaged unit");
         pull(&mut decoder);
     }

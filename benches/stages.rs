@@ -1,10 +1,12 @@
 //! The stages of a stream, each alone, and the same work in a session: CPU time per frame, and what
-//! the session takes beyond the sum of its stages. Everything is measured in one run, in turns.
+//! the session takes beyond the sum of its stages. Everything is measured in one run, in turns; then
+//! the stages again at a live stream's pace, which is what a live worker's CPU is to be held against.
 
 // What cannot be set up cannot be measured: it stops here.
 #![allow(clippy::unwrap_used)]
 
 use std::io::Cursor;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use trickle_benches::{CLIP, Stage, Stages};
@@ -17,6 +19,9 @@ use trickle_session::offline::{OfflineConfig, process};
 /// Times that everything is measured. The least is taken: whatever else the machine does can only
 /// add to it.
 const ROUNDS: usize = 5;
+
+/// Time from one frame to the next of a live stream.
+const LIVE: Duration = Duration::from_nanos(33_333_333);
 
 /// CPU milliseconds per frame of `work`, which handles `frames` frames.
 fn cpu_ms(frames: usize, work: impl FnOnce()) -> f64 {
@@ -61,20 +66,30 @@ fn main() {
             *least = least.min(took);
         }
     }
-    println!("CPU per frame, ms ({CLIP}, least of {ROUNDS} rounds)");
-    for (stage, took) in Stage::ALL.iter().zip(alone) {
-        println!("  {:<12} {took:6.2}", stage.name());
+    let live: Vec<_> = Stage::ALL
+        .into_iter()
+        .map(|stage| {
+            let measured = stage.is_for_tensors();
+            measured.then(|| cpu_ms(stages.frames(), || stages.run_live(stage, LIVE)))
+        })
+        .collect();
+    println!("CPU per frame, ms ({CLIP}, least of {ROUNDS} rounds; one round at 30 fps)");
+    for ((stage, took), live) in Stage::ALL.iter().zip(alone).zip(&live) {
+        let live = live.map_or(String::new(), |live| format!("{live:6.2} at 30 fps"));
+        println!("  {:<12} {took:6.2} {live}", stage.name());
     }
-    let sum = |with: fn(Stage) -> bool| {
-        let of = Stage::ALL.into_iter().zip(alone);
-        of.filter(|(stage, _)| with(*stage))
-            .map(|(_, took)| took)
-            .sum::<f64>()
-    };
-    let sums = [sum(Stage::is_codec), sum(Stage::is_for_tensors)];
-    for ((processor, whole), sum) in sessions.into_iter().zip(whole).zip(sums) {
+    let parts: [fn(Stage) -> bool; 2] = [Stage::is_codec, Stage::is_for_tensors];
+    for ((processor, whole), with) in sessions.into_iter().zip(whole).zip(parts) {
+        let of = |took: &dyn Fn(usize) -> f64| -> f64 {
+            let stages = Stage::ALL.into_iter().enumerate();
+            let stages = stages.filter(|(_, stage)| with(*stage));
+            stages.map(|(at, _)| took(at)).sum()
+        };
+        let sum = of(&|at| alone[at]);
+        let at_pace = of(&|at| live[at].unwrap_or(0.0));
         println!(
-            "  session with {processor}: {whole:.2}, its stages alone {sum:.2}, ratio {:.2}",
+            "  session with {processor}: {whole:.2}, its stages alone {sum:.2}, ratio {:.2}; its \
+             stages at 30 fps {at_pace:.2}",
             whole / sum
         );
     }

@@ -196,6 +196,10 @@ impl Encoder for FfmpegEncoder {
         Ok(())
     }
 
+    fn takes_planes(&self) -> bool {
+        true
+    }
+
     fn pull(&mut self) -> Option<AccessUnit> {
         self.ready.pop_front()
     }

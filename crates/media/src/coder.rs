@@ -48,6 +48,12 @@ pub trait Encoder: Send {
     /// [`CodecError::Frame`] when the frame does not fit; the encoder stays usable.
     fn push(&mut self, frame: Self::Frame) -> Result<(), CodecError>;
 
+    /// Whether it makes I420 planes of a tensor in host memory before all else. Whoever holds the
+    /// tensor may as well do that, while it is in the caches.
+    fn takes_planes(&self) -> bool {
+        false
+    }
+
     /// Takes the next unit that is ready.
     fn pull(&mut self) -> Option<AccessUnit>;
 

@@ -1,24 +1,23 @@
 //! The encoding stage: one thread that owns the video and the audio encoder.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use trickle_media::access_unit::{Codec, TrackId};
 use trickle_media::audio::OPUS_SAMPLE_RATE;
 use trickle_media::audio::aac_config::AudioSpecificConfig;
-use trickle_media::backend::Backends;
+use trickle_media::backend::{Backends, Chosen};
 use trickle_media::codec::{AacEncoder, AacEncoderSettings, OpusEncoder, OpusEncoderSettings};
 use trickle_media::coder::{AudioEncoder, VideoEncoder, VideoEncoderSettings};
 use trickle_media::error::{CodecError, Unsupported};
 use trickle_media::frame::{FramePool, StageTimes};
-use trickle_media::stream::{Rational, StreamParams};
-use trickle_media::{AccessUnit, AudioFrame, AudioParams, StreamInfo, Timestamp, VideoFrame};
+use trickle_media::stream::{ColorDescription, Rational, StreamParams};
+use trickle_media::{AudioFrame, AudioParams, StreamInfo, Timestamp, VideoFrame};
 
 use crate::config::{AudioMode, EncodeConfig};
 use crate::error::EndReason;
-use crate::item::{Coded, Encoded, Frame, Item};
+use crate::item::{Coded, Encoded, Frame, Item, Streams};
+use crate::open_video::OpenVideo;
 use crate::overlaid::overlaid;
 use crate::queue::Push;
 use crate::scale::Scaler;
@@ -32,10 +31,6 @@ const MAX_BREAKS: u32 = 8;
 const GIVE_UP: u32 = 3;
 /// Frame rate for rate control until one is known.
 const USUAL_RATE: Rational = Rational { num: 30, den: 1 };
-/// By how much, as a share, the measured frame rate may differ from the encoder's.
-const RATE_TOLERANCE: f64 = 0.2;
-/// Frames that an encoder may hold; times of more are forgotten.
-const MAX_HELD: usize = 64;
 
 /// The encoding stage.
 pub(crate) struct EncodeStage {
@@ -58,28 +53,9 @@ pub(crate) struct EncodeStage {
     last_pts: Option<Timestamp>,
 }
 
-struct OpenVideo {
-    encoder: VideoEncoder,
-    /// Name of the backend that it is of.
-    backend: String,
-    settings: VideoEncoderSettings,
-    /// Times of the frames that are in the encoder.
-    held: VecDeque<(Timestamp, StageTimes)>,
-    gop: Gop,
-}
-
 struct OpenSound {
     encoder: AudioEncoder,
     stream: Arc<StreamInfo>,
-}
-
-/// The group of pictures that is being coded.
-#[derive(Clone, Copy)]
-struct Gop {
-    /// Its first frame.
-    start: Timestamp,
-    /// Frames since.
-    frames: u32,
 }
 
 /// The session is over for this stage.
@@ -117,6 +93,7 @@ impl EncodeStage {
             };
             let result = match item {
                 Item::Frame(frame) => self.frame(frame),
+                Item::Streams(streams) => self.streams(streams),
                 Item::Sound(sound) => self.sound(sound),
                 Item::Streams(streams) => {
                     let unknown = |sound: &Arc<StreamInfo>| sound.params == StreamParams::Unknown;
@@ -186,13 +163,7 @@ impl EncodeStage {
         if forced {
             open.encoder.force_keyframe();
         }
-        open.gop.frames += 1;
-        if open.held.len() == MAX_HELD {
-            open.held.pop_front();
-        }
-        open.held.push_back((frame.pts(), *frame.times()));
-        if let Err(error) = open.encoder.push(frame) {
-            open.held.pop_back();
+        if let Err(error) = open.push(frame) {
             return self.failed(&error);
         }
         self.pull_video()
@@ -205,15 +176,9 @@ impl EncodeStage {
             None => self.expected_rate(stated),
             Some(open) => {
                 let settings = &open.settings;
-                let due = pts
-                    .since(open.gop.start)
-                    .is_some_and(|length| length >= settings.gop);
                 // Rate control wants the rate that frames really come at. A keyframe is due, so a
                 // new encoder costs nothing.
-                let measured = due
-                    .then(|| open.gop.rate(pts))
-                    .flatten()
-                    .filter(|rate| differs(*rate, settings.frame_rate));
+                let measured = open.other_rate(pts);
                 let same = frame.width() == settings.width as usize
                     && frame.height() == settings.height as usize
                     && frame.color() == settings.color;
@@ -224,22 +189,9 @@ impl EncodeStage {
             }
         };
         // No frame is larger than `MAX_SIDE`, which fits.
-        let (width, height) = (frame.width() as u32, frame.height() as u32);
-        let settings = VideoEncoderSettings {
-            codec: self.config.codec,
-            width,
-            height,
-            bitrate: self
-                .config
-                .bitrate
-                .unwrap_or_else(|| VideoEncoderSettings::default_bitrate(width, height, rate)),
-            rate_control: self.config.rate_control,
-            frame_rate: rate,
-            gop: self.config.gop,
-            color: frame.color(),
-            threads: self.config.threads,
-        };
-        if self.reconfigured(&settings, pts)? {
+        let size = (frame.width() as u32, frame.height() as u32);
+        let settings = self.settings(size, frame.color(), rate);
+        if self.reconfigured(&settings)? {
             return Ok(());
         }
         self.close_video()?;
@@ -251,14 +203,43 @@ impl EncodeStage {
                 return Err(Over);
             }
         };
+        self.opened(chosen, settings);
+        Ok(())
+    }
+
+    fn settings(
+        &self,
+        (width, height): (u32, u32),
+        color: ColorDescription,
+        rate: Rational,
+    ) -> VideoEncoderSettings {
+        VideoEncoderSettings {
+            codec: self.config.codec,
+            width,
+            height,
+            bitrate: self
+                .config
+                .bitrate
+                .unwrap_or_else(|| VideoEncoderSettings::default_bitrate(width, height, rate)),
+            rate_control: self.config.rate_control,
+            frame_rate: rate,
+            gop: self.config.gop,
+            color,
+            threads: self.config.threads,
+        }
+    }
+
+    fn opened(&mut self, chosen: Chosen<VideoEncoder>, settings: VideoEncoderSettings) {
         let name = chosen.codec.name();
+        self.shared
+            .set_encoder_takes_planes(chosen.codec.takes_planes());
         tracing::info!(
             encoder = name,
             backend = chosen.backend,
-            width,
-            height,
+            width = settings.width,
+            height = settings.height,
             bitrate = settings.bitrate,
-            frame_rate = rate.as_f64(),
+            frame_rate = settings.frame_rate.as_f64(),
             "encoder opened"
         );
         if let Some((from, detail)) = self.broke.take() {
@@ -266,29 +247,49 @@ impl EncodeStage {
         }
         let mut facts = self.shared.stats.facts();
         Facts::opened(&mut facts.encoder, &chosen, name);
-        facts.output.width = Some(width);
-        facts.output.height = Some(height);
-        facts.output.bitrate = Some(settings.bitrate);
         drop(facts);
-        self.video = Some(OpenVideo {
-            encoder: chosen.codec,
-            backend: chosen.backend,
-            settings,
-            held: VecDeque::with_capacity(MAX_HELD),
-            gop: Gop {
-                start: pts,
-                frames: 0,
-            },
-        });
-        Ok(())
+        self.state_output(&settings);
+        self.video = Some(OpenVideo::new(chosen.codec, chosen.backend, settings));
     }
 
-    /// Whether the open encoder goes on with other settings, from `pts` on.
-    fn reconfigured(
-        &mut self,
-        settings: &VideoEncoderSettings,
-        pts: Timestamp,
-    ) -> Result<bool, Over> {
+    fn state_output(&self, settings: &VideoEncoderSettings) {
+        let mut facts = self.shared.stats.facts();
+        facts.output.width = Some(settings.width);
+        facts.output.height = Some(settings.height);
+        facts.output.bitrate = Some(settings.bitrate);
+    }
+
+    /// Opens an encoder for what the stream says that its pictures are: the first of them is being
+    /// decoded meanwhile, which takes as long. What it needs in the end, the picture itself decides.
+    fn streams(&mut self, streams: Arc<Streams>) -> Result<(), Over> {
+        let video = streams.video.as_ref().map(|stream| &stream.params);
+        if let Some(StreamParams::Video(params)) = video
+            && params.width.min(params.height) > 0
+            && self.shared.live
+            && !self.sink
+            && self.video.is_none()
+        {
+            let size = (params.width, params.height);
+            // Scaled pictures keep the colour that was guessed from the size they had.
+            let (wanted, color) = match self.shared.standin.size() {
+                Some((width, height)) if (width as u32, height as u32) != size => {
+                    let color = params.color.resolved(params.width, params.height);
+                    ((width as u32, height as u32), color)
+                }
+                _ => (size, params.color),
+            };
+            let rate = self.expected_rate(params.frame_rate);
+            let settings = self.settings(wanted, color, rate);
+            match self.backends.open_encoder(&settings) {
+                Ok(chosen) => self.opened(chosen, settings),
+                Err(refused) => tracing::debug!(%refused, "no encoder before the first picture"),
+            }
+        }
+        self.send(Item::Streams(streams))
+    }
+
+    /// Whether the open encoder goes on with other settings, from the next picture on.
+    fn reconfigured(&mut self, settings: &VideoEncoderSettings) -> Result<bool, Over> {
         let Some(open) = &mut self.video else {
             return Ok(false);
         };
@@ -299,16 +300,9 @@ impl EncodeStage {
         // What it had been given before.
         self.pull_video()?;
         if let Some(open) = &mut self.video {
-            open.settings = settings.clone();
-            open.gop = Gop {
-                start: pts,
-                frames: 0,
-            };
+            open.reconfigured(settings);
         }
-        let mut facts = self.shared.stats.facts();
-        facts.output.width = Some(settings.width);
-        facts.output.height = Some(settings.height);
-        facts.output.bitrate = Some(settings.bitrate);
+        self.state_output(settings);
         Ok(true)
     }
 
@@ -456,38 +450,6 @@ impl EncodeStage {
     }
 }
 
-impl OpenVideo {
-    /// The next unit, with the times of its frame.
-    fn pull(&mut self) -> Option<(AccessUnit, StageTimes)> {
-        let unit = self.encoder.pull()?;
-        let mut times = StageTimes::default();
-        // Units come in the order of the frames; an encoder may have left some out.
-        while let Some((pts, held)) = self.held.front().copied() {
-            if pts > unit.pts {
-                break;
-            }
-            times = held;
-            self.held.pop_front();
-        }
-        if unit.keyframe && self.gop.start < unit.pts {
-            self.gop = Gop {
-                start: unit.pts,
-                frames: 1,
-            };
-        }
-        Some((unit, times))
-    }
-}
-
-impl Gop {
-    /// Frames per second, when its frames are those before `end`.
-    fn rate(&self, end: Timestamp) -> Option<Rational> {
-        let length = end.since(self.start).filter(|length| !length.is_zero())?;
-        let rate = f64::from(self.frames) / Duration::as_secs_f64(&length);
-        Rational::new((rate * 1000.0).round() as u32, 1000)
-    }
-}
-
 /// An encoder of what the output carries, and its stream.
 fn open_sound(mode: AudioMode, channels: u8, pool: &FramePool) -> Result<OpenSound, Unsupported> {
     let encoder: AudioEncoder = match mode {
@@ -520,10 +482,6 @@ pub(crate) fn coded_stream(mode: AudioMode, channels: u8) -> StreamInfo {
             config,
         }),
     }
-}
-
-fn differs(measured: Rational, nominal: Rational) -> bool {
-    (measured.as_f64() / nominal.as_f64() - 1.0).abs() > RATE_TOLERANCE
 }
 
 #[cfg(test)]

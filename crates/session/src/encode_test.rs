@@ -1,7 +1,8 @@
 //! The encoding stage around encoders that do what they are told.
 
 use super::*;
-use crate::testing::{Obedient, card_and_spare, frame_item, lost_card};
+use crate::status::AudioRoute;
+use crate::testing::{Obedient, card_and_spare, frame_item, lost_card, video_stream};
 
 struct Bench {
     shared: Arc<Shared>,
@@ -10,8 +11,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::of(false)
+    }
+
+    fn of(live: bool) -> Self {
         Self {
-            shared: Arc::new(Shared::new("test".into(), false)),
+            shared: Arc::new(Shared::new("test".into(), live)),
             backend: Arc::new(Obedient::default()),
         }
     }
@@ -58,6 +63,33 @@ impl Bench {
             .map(|s| (s.width, s.height, s.frame_rate.as_f64(), s.bitrate))
             .collect()
     }
+}
+
+#[test]
+fn a_live_stream_opens_its_encoder_before_the_first_picture() {
+    let streams = || {
+        Item::Streams(Arc::new(Streams {
+            video: Some(video_stream(640, 360)),
+            audio: None,
+            route: AudioRoute::None,
+        }))
+    };
+    let opened = |live, items| {
+        let bench = Bench::of(live);
+        bench.run(false, items);
+        let opened = bench.opened().into_iter();
+        opened.map(|(width, height, ..)| (width, height)).collect()
+    };
+    let pictures = |size| vec![streams(), frame_item(0, size), frame_item(40, size)];
+    let expected: [Vec<_>; 3] = [
+        opened(true, vec![streams()]),
+        opened(true, pictures((640, 360))),
+        opened(true, pictures((320, 180))),
+    ];
+    assert_eq!(expected[..2], [[(640, 360)], [(640, 360)]]);
+    assert_eq!(expected[2], [(640, 360), (320, 180)], "the picture decides");
+    let of_a_file: Vec<_> = opened(false, vec![streams()]);
+    assert_eq!(of_a_file, []);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What goes from stage to stage.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 use trickle_media::access_unit::AccessUnit;
@@ -106,6 +107,13 @@ impl Queued for Item {
             Self::Encoded(encoded) => Some(encoded.unit.dts),
             Self::Sound(sound) => Some(sound.pts()),
             Self::Streams(_) | Self::Update(_) => None,
+        }
+    }
+
+    fn came(&self) -> Option<Instant> {
+        match self {
+            Self::Frame(frame) => frame.frame.times().decoded,
+            _ => None,
         }
     }
 

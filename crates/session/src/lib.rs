@@ -29,6 +29,7 @@ mod lease;
 mod loading;
 mod metrics;
 pub mod offline;
+mod open_video;
 mod output;
 mod overlaid;
 mod pacing;

@@ -4,6 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use trickle_media::convert::tensor_to_planar;
+use trickle_media::frame::{Image, PixelFormat};
 use trickle_media::stream::Rational;
 use trickle_media::{AudioFrame, FrameError, VideoFrame};
 use trickle_processor::{
@@ -178,12 +180,30 @@ impl ProcessStage {
         *picture.times_mut() = times;
         picture.times_mut().processed = ended;
         let frame = Frame {
-            frame: picture,
+            frame: self.as_encoded(picture, fit),
             rate,
             fit,
             overlay: self.shared.standin.own_overlay(),
         };
         hand_on(&self.shared, Item::Frame(frame))
+    }
+
+    /// The picture as planes, where the encoder would make these of its tensor: here the tensor is
+    /// in the caches still, and the next picture gets its memory while it is.
+    fn as_encoded(&self, picture: VideoFrame, fit: Option<(usize, usize)>) -> VideoFrame {
+        let size = (picture.width(), picture.height());
+        // Where it is scaled first, there is less to convert after that.
+        if !self.shared.encoder_takes_planes() || fit.is_some_and(|fit| fit != size) {
+            return picture;
+        }
+        let Image::Tensor(tensor) = picture.image() else {
+            return picture;
+        };
+        match tensor_to_planar(tensor, PixelFormat::I420, picture.color(), picture.pool()) {
+            Ok(planes) => picture.replace_image(Image::Planar(planes)),
+            // The encoder says what is wrong with it.
+            Err(_) => picture,
+        }
     }
 
     /// Whether the processor could get the picture out in time.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::sync::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-use trickle_media::frame::{FramePool, Image, PixelFormat, PlanarImage};
+use trickle_media::frame::{FramePool, PlanarImage};
 use trickle_media::{ColorDescription, Tensor, Timestamp};
 use trickle_processor::{FrameProcessor, erase, from_fn};
 
@@ -292,4 +292,32 @@ fn without_detection_the_output_keeps_the_size_of_what_was_given() {
         }
         _ => panic!("a frame comes out"),
     }
+}
+
+#[test]
+fn tensors_become_the_encoders_planes_where_nothing_is_scaled_before() {
+    let planes = |takes_planes, params| {
+        let bench = Bench::new(&[Act::Replace]);
+        bench.shared.set_encoder_takes_planes(takes_planes);
+        let stage = bench.open(params, OnError::Drop).unwrap();
+        bench.shared.queues.process.push(frame(0));
+        bench.shared.queues.process.close();
+        stage.run();
+        let Some(Item::Frame(Frame { frame, .. })) = bench.shared.queues.encode.pop() else {
+            panic!("no frame");
+        };
+        match frame.into_image() {
+            Image::Planar(image) => Some(image.as_bytes().to_vec()),
+            Image::Tensor(_) => None,
+            Image::Device(_) => panic!("a device"),
+        }
+    };
+    let gray = Tensor::from_vec(2, 4, 3, vec![0.5; 24]).unwrap();
+    let color = ColorDescription::default();
+    let expected = tensor_to_planar(&gray, PixelFormat::I420, color, &FramePool::new()).unwrap();
+    assert_eq!(planes(true, json!({})).unwrap(), expected.as_bytes());
+    assert_eq!(planes(false, json!({})), None);
+    // It is brought to 16×12 first.
+    let fixed = json!({"detect_out_resolution": false});
+    assert_eq!(planes(true, fixed), None);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use trickle_media::Timestamp;
@@ -32,6 +32,11 @@ pub(crate) trait Queued {
         None
     }
 
+    /// When it came from the stage before, where that is known.
+    fn came(&self) -> Option<Instant> {
+        None
+    }
+
     /// What follows it can be used without what came before it: a keyframe.
     fn is_entry(&self) -> bool {
         true
@@ -53,8 +58,20 @@ pub(crate) struct Rule {
     pub(crate) count: usize,
     /// Longest media time between the first and the last item.
     pub(crate) span: Option<Duration>,
+    /// Above `count`: room for what has come lately.
+    pub(crate) lately: Option<Lately>,
     /// What gives way.
     pub(crate) when_full: WhenFull,
+}
+
+/// Room for items that have come in close succession: a consumer that keeps up with them on the
+/// whole may be held up by one, and loses none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lately {
+    /// Most items.
+    pub(crate) count: usize,
+    /// Time from the first one's coming to the last one's.
+    pub(crate) time: Duration,
 }
 
 /// What gives way in a full lane.
@@ -75,6 +92,7 @@ impl Rule {
         Self {
             count,
             span: None,
+            lately: None,
             when_full: WhenFull::Wait,
         }
     }
@@ -84,7 +102,16 @@ impl Rule {
         Self {
             count,
             span: None,
+            lately: None,
             when_full: WhenFull::DropOldest,
+        }
+    }
+
+    /// At most `count` items, or more that came lately; the oldest goes.
+    pub(crate) const fn newest_and(count: usize, lately: Lately) -> Self {
+        Self {
+            lately: Some(lately),
+            ..Self::newest(count)
         }
     }
 
@@ -93,6 +120,7 @@ impl Rule {
         Self {
             count,
             span: Some(span),
+            lately: None,
             when_full: WhenFull::DropOldest,
         }
     }
@@ -102,6 +130,7 @@ impl Rule {
         Self {
             count,
             span: Some(span),
+            lately: None,
             when_full: WhenFull::SkipToEntry,
         }
     }
@@ -167,13 +196,20 @@ impl<T: Queued> Contents<T> {
         }
     }
 
-    /// There is no room for an item of this time.
-    fn is_full_for(&self, time: Option<Timestamp>) -> bool {
+    /// There is no room for this item.
+    fn is_full_for(&self, item: &T) -> bool {
+        let Some((_, first)) = self.items.front() else {
+            return self.rule.count == 0;
+        };
         if self.items.len() >= self.rule.count {
-            return true;
+            let lately = self.rule.lately.is_some_and(|lately| {
+                let held = first.came().zip(item.came());
+                let held = held.map(|(first, last)| last.saturating_duration_since(first));
+                self.items.len() < lately.count && held.is_some_and(|held| held < lately.time)
+            });
+            return !lately;
         }
-        let (Some(span), Some(time), Some((_, first))) = (self.rule.span, time, self.items.front())
-        else {
+        let (Some(span), Some(time)) = (self.rule.span, item.time()) else {
             return false;
         };
         first
@@ -189,18 +225,18 @@ impl<T: Queued> Contents<T> {
         match self.rule.when_full {
             WhenFull::Wait => (0, true),
             WhenFull::DropOldest => {
-                while self.is_full_for(item.time()) && self.items.pop_front().is_some() {}
+                while self.is_full_for(item) && self.items.pop_front().is_some() {}
                 ((before - self.items.len()) as u64, true)
             }
             WhenFull::SkipToEntry if item.is_entry() => {
-                if self.skipping || self.is_full_for(item.time()) {
+                if self.skipping || self.is_full_for(item) {
                     self.items.clear();
                 }
                 self.skipping = false;
                 ((before - self.items.len()) as u64, true)
             }
             WhenFull::SkipToEntry => {
-                self.skipping |= self.is_full_for(item.time());
+                self.skipping |= self.is_full_for(item);
                 (u64::from(self.skipping), !self.skipping)
             }
         }
@@ -236,7 +272,7 @@ impl<T: Queued> Queue<T> {
             self.space.notify_one();
         }
         while state.lanes[lane].rule.when_full == WhenFull::Wait
-            && state.lanes[lane].is_full_for(item.time())
+            && state.lanes[lane].is_full_for(&item)
             && !state.closed
         {
             state = self
@@ -313,7 +349,7 @@ impl<T: Queued> Queue<T> {
     pub(crate) fn has_room(&self, item: &T) -> bool {
         let state = self.lock();
         let lane = state.lanes.get(item.lane() as usize);
-        lane.is_some_and(|lane| !lane.is_full_for(item.time()))
+        lane.is_some_and(|lane| !lane.is_full_for(item))
     }
 
     /// Time of the picture that comes out next.

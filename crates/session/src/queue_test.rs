@@ -9,6 +9,7 @@ struct Unit {
     at_ms: i64,
     key: bool,
     replaces: bool,
+    came: Option<Instant>,
 }
 
 impl Queued for Unit {
@@ -17,6 +18,9 @@ impl Queued for Unit {
     }
     fn time(&self) -> Option<Timestamp> {
         Some(Timestamp::mpeg(self.at_ms * 90))
+    }
+    fn came(&self) -> Option<Instant> {
+        self.came
     }
     fn is_entry(&self) -> bool {
         self.key
@@ -35,6 +39,7 @@ fn unit(lane: Lane, at_ms: i64) -> Unit {
         at_ms,
         key: false,
         replaces: false,
+        came: None,
     }
 }
 
@@ -95,6 +100,31 @@ fn newest_wins_drops_the_oldest_of_its_lane_only() {
         .sum();
     assert_eq!(dropped, 3);
     assert_eq!(times(&queue), [0, 4, 5]);
+}
+
+#[test]
+fn more_than_the_newest_stay_where_they_came_in_close_succession() {
+    let lately = Lately {
+        count: 4,
+        time: Duration::from_millis(50),
+    };
+    let start = Instant::now();
+    let kept = |interval| {
+        let queue = queue(Rule::newest_and(2, lately), Rule::wait(1));
+        for at in 0..9 {
+            queue.push(Unit {
+                came: Some(start + at * Duration::from_millis(interval)),
+                ..picture(at.into())
+            });
+        }
+        times(&queue)
+    };
+    assert_eq!(kept(33), [7, 8], "two at 30 fps");
+    assert_eq!(kept(20), [6, 7, 8], "what came within 50 ms");
+    assert_eq!(kept(5), [5, 6, 7, 8], "and no more than four");
+    let queue = queue(Rule::newest_and(2, lately), Rule::wait(1));
+    (0..9).for_each(|at| drop(queue.push(picture(at))));
+    assert_eq!(times(&queue), [7, 8], "of those that say when they came");
 }
 
 #[test]

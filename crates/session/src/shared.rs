@@ -13,7 +13,7 @@ use crate::error::EndReason;
 use crate::item::Item;
 use crate::lease::Lease;
 use crate::metrics::QueueDepth;
-use crate::queue::{NEWEST_MARKS, Queue, Rule, Rules};
+use crate::queue::{Lately, NEWEST_MARKS, Queue, Rule, Rules};
 use crate::side::Side;
 use crate::standin::Standin;
 use crate::stats::Stats;
@@ -26,6 +26,13 @@ pub(crate) struct Queues {
     pub(crate) encode: Queue<Item>,
     pub(crate) egress: Queue<Item>,
 }
+
+/// Pictures that wait for the processor at high frame rates: less time than two of them at 30 fps,
+/// and enough for the processing thread to be kept from its core for a while.
+const LATELY: Lately = Lately {
+    count: 8,
+    time: Duration::from_millis(50),
+};
 
 impl Queues {
     /// For a live stream: what is late gives way. The table in the README tells these numbers too.
@@ -41,7 +48,11 @@ impl Queues {
         Self {
             decode: queue(Rule::skip(180, Duration::from_secs(3))),
             // A clock has always another frame: none need wait for its turn.
-            process: queue(Rule::newest(if generative { 1 } else { 2 })),
+            process: queue(if generative {
+                Rule::newest(1)
+            } else {
+                Rule::newest_and(2, LATELY)
+            }),
             encode: queue(Rule::wait(2)),
             egress: queue(Rule::skip(120, Duration::from_secs(1))),
         }
@@ -106,6 +117,7 @@ pub(crate) struct Shared {
     #[cfg(test)]
     pub(crate) clock: Mutex<Option<Instant>>,
     takes_audio: AtomicBool,
+    encoder_takes_planes: AtomicBool,
     /// Whether anybody still cares.
     pub(crate) lease: Lease,
     /// Nobody can be expected to show interest otherwise than by taking the output: there is
@@ -150,6 +162,7 @@ impl Shared {
             #[cfg(test)]
             clock: Mutex::new(None),
             takes_audio: AtomicBool::new(false),
+            encoder_takes_planes: AtomicBool::new(false),
             lease: Lease::new(),
             output_renews: false,
             pace_changed: Notify::new(),
@@ -201,6 +214,15 @@ impl Shared {
 
     pub(crate) fn set_takes_audio(&self, takes: bool) {
         self.takes_audio.store(takes, Ordering::Release);
+    }
+
+    /// Whether the encoder makes planes of tensors. One that is not open yet does not say so.
+    pub(crate) fn encoder_takes_planes(&self) -> bool {
+        self.encoder_takes_planes.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_encoder_takes_planes(&self, takes: bool) {
+        self.encoder_takes_planes.store(takes, Ordering::Release);
     }
 
     /// Notes why the session ends; the first reason stands.

@@ -121,6 +121,11 @@ impl Standin {
         self.lock().size = size;
     }
 
+    /// The size that pictures are to have, where one is asked for or the processor has made one.
+    pub(crate) fn size(&self) -> Option<(usize, usize)> {
+        self.lock().size
+    }
+
     /// The processor has made a picture. A late one is only there to be shown again.
     pub(crate) fn made(&self, frame: &VideoFrame) {
         let mut state = self.lock();

@@ -201,6 +201,10 @@ impl Encoder for WatchedEncoder {
         self.codec.push(frame)
     }
 
+    fn takes_planes(&self) -> bool {
+        self.codec.takes_planes()
+    }
+
     fn pull(&mut self) -> Option<AccessUnit> {
         self.codec.pull()
     }

@@ -174,6 +174,10 @@ impl Encoder for H264Encoder {
         Ok(())
     }
 
+    fn takes_planes(&self) -> bool {
+        true
+    }
+
     fn pull(&mut self) -> Option<AccessUnit> {
         self.ready.pop_front()
     }
