@@ -24,7 +24,7 @@ pub(crate) enum Job {
     Returned(Arc<CudaImage>),
     /// Another library's, which our streams may still read.
     Finished(Arc<Shared>, ManagedTensor, Vec<Event>),
-    /// Answer once everything before is done.
+    /// Answer once everything before is done, and what came of it.
     Answer(Sender<()>),
 }
 
@@ -63,29 +63,45 @@ impl Drop for Worker {
 
 fn run(todo: &Receiver<Job>) {
     while let Ok(job) = todo.recv() {
-        match job {
-            Job::Returned(image) => {
-                // The other library's work may be in any stream of the context.
-                let shared = Arc::clone(image.shared());
-                if let Err(error) = shared.synchronize() {
-                    tracing::warn!(%error, "device memory came back from another library");
-                }
-                drop(image);
-            }
-            Job::Finished(shared, tensor, events) => {
-                if let Ok(_entered) = shared.enter() {
-                    for event in &events {
-                        // A failure means that no work is left.
-                        let _ = event.synchronize();
-                    }
-                }
-                drop(events);
-                drop(tensor);
-            }
-            Job::Answer(done) => {
-                // Whoever asked may have gone.
-                let _ = done.send(());
+        let Job::Answer(done) = job else {
+            work(job);
+            continue;
+        };
+        // What others were given back may be ours in their turn: it has come meanwhile.
+        let mut asked = vec![done];
+        while let Ok(job) = todo.try_recv() {
+            match job {
+                Job::Answer(done) => asked.push(done),
+                job => work(job),
             }
         }
+        for done in asked {
+            // Whoever asked may have gone.
+            let _ = done.send(());
+        }
+    }
+}
+
+fn work(job: Job) {
+    match job {
+        Job::Returned(image) => {
+            // The other library's work may be in any stream of the context.
+            let shared = Arc::clone(image.shared());
+            if let Err(error) = shared.synchronize() {
+                tracing::warn!(%error, "device memory came back from another library");
+            }
+            drop(image);
+        }
+        Job::Finished(shared, tensor, events) => {
+            if let Ok(_entered) = shared.enter() {
+                for event in &events {
+                    // A failure means that no work is left.
+                    let _ = event.synchronize();
+                }
+            }
+            drop(events);
+            drop(tensor);
+        }
+        Job::Answer(_) => {}
     }
 }

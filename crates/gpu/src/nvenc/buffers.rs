@@ -176,6 +176,13 @@ impl Channel {
             mapped: ptr::null_mut(),
             bitstream: ptr::null_mut(),
         });
+        let last = self.slots.len() - 1;
+        self.slots[last].bitstream = self.bitstream()?;
+        Ok(last)
+    }
+
+    /// A new output buffer.
+    fn bitstream(&self) -> Result<*mut c_void, GpuError> {
         // SAFETY: integers, pointers and an enum that has a zero: all zeroes is a value of it.
         let mut output: NV_ENC_CREATE_BITSTREAM_BUFFER = unsafe { std::mem::zeroed() };
         output.version = NV_ENC_CREATE_BITSTREAM_BUFFER_VER;
@@ -184,9 +191,17 @@ impl Channel {
         session.check("nvEncCreateBitstreamBuffer", unsafe {
             (session.api.create_bitstream)(session.handle, &raw mut output)
         })?;
-        let last = self.slots.len() - 1;
-        self.slots[last].bitstream = output.bitstreamBuffer;
-        Ok(last)
+        Ok(output.bitstreamBuffer)
+    }
+
+    /// Gives the slot another output buffer: what is in this one could not be read, and would be
+    /// in the way of the next picture.
+    fn renew(&mut self, slot: usize) {
+        let old = std::mem::replace(&mut self.slots[slot].bitstream, ptr::null_mut());
+        // SAFETY: created by `bitstream`, not locked.
+        unsafe { (self.session.api.destroy_bitstream)(self.session.handle, old) };
+        // Without one, the next picture fails, and says so.
+        self.slots[slot].bitstream = self.bitstream().unwrap_or(ptr::null_mut());
     }
 
     /// Codes what the input that [`input`](Self::input) gave holds; all work on it is done.
@@ -275,7 +290,10 @@ impl Channel {
         while let Some(given) = self.given.pop_front() {
             match self.read(&self.slots[given.slot], given.number) {
                 Ok(coded) => out.push(coded),
-                Err(error) => result = result.and(Err(error)),
+                Err(error) => {
+                    result = result.and(Err(error));
+                    self.renew(given.slot);
+                }
             }
             self.unmap(given.slot);
         }
