@@ -95,11 +95,6 @@ impl EncodeStage {
                 Item::Frame(frame) => self.frame(frame),
                 Item::Streams(streams) => self.streams(streams),
                 Item::Sound(sound) => self.sound(sound),
-                Item::Streams(streams) => {
-                    let unknown = |sound: &Arc<StreamInfo>| sound.params == StreamParams::Unknown;
-                    self.sound_unknown = streams.audio.as_ref().is_some_and(unknown);
-                    self.send(Item::Streams(streams))
-                }
                 other => self.send(other),
             };
             if result.is_err() {
@@ -259,9 +254,12 @@ impl EncodeStage {
         facts.output.bitrate = Some(settings.bitrate);
     }
 
-    /// Opens an encoder for what the stream says that its pictures are: the first of them is being
-    /// decoded meanwhile, which takes as long. What it needs in the end, the picture itself decides.
+    /// Notes what is known of the sound, and opens an encoder for what the stream says that its
+    /// pictures are: the first of them is being decoded meanwhile, which takes as long. What it
+    /// needs in the end, the picture itself decides.
     fn streams(&mut self, streams: Arc<Streams>) -> Result<(), Over> {
+        let unknown = |sound: &Arc<StreamInfo>| sound.params == StreamParams::Unknown;
+        self.sound_unknown = streams.audio.as_ref().is_some_and(unknown);
         let video = streams.video.as_ref().map(|stream| &stream.params);
         if let Some(StreamParams::Video(params)) = video
             && params.width.min(params.height) > 0
