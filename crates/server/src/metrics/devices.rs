@@ -76,10 +76,12 @@ impl Collector for Machine {
             "1 for each backend in the table: what it decodes and encodes with, or why it does not",
             backends,
         )?;
-        if self.devices.is_empty() {
-            return Ok(());
-        }
-        let mut family = out.family("trickle_gpu", "A GPU", None, MetricType::Info)?;
+        let mut family = out.family(
+            "trickle_gpu",
+            "A GPU that the driver shows",
+            None,
+            MetricType::Info,
+        )?;
         for ([(_, gpu), (_, id)], device) in self.labelled() {
             family
                 .encode_family(&[("gpu", gpu), ("id", id)])?

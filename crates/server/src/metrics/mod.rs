@@ -436,7 +436,8 @@ impl Families<'_> {
         help: &str,
         values: impl IntoIterator<Item = (L, f64)>,
     ) -> fmt::Result {
-        let unit = name.ends_with("_seconds").then_some(&Unit::Seconds);
+        let units = [Unit::Seconds, Unit::Bytes, Unit::Celsius];
+        let unit = units.iter().find(|unit| name.ends_with(unit.as_str()));
         let mut family = self.family(name, help, unit, MetricType::Gauge)?;
         for (labels, value) in values {
             family.encode_family(&labels)?.encode_gauge(&value)?;

@@ -69,8 +69,10 @@ fn parse(text: &str) -> Metrics {
     }
     for name in families.keys() {
         assert!(name.starts_with("trickle_"), "{name}");
-        let timed = name.ends_with("seconds") || name.ends_with("bytes");
-        assert_eq!(timed, units.contains_key(name), "{name} and its unit");
+        let measured = ["seconds", "bytes", "celsius"]
+            .iter()
+            .any(|unit| name.ends_with(unit));
+        assert_eq!(measured, units.contains_key(name), "{name} and its unit");
     }
     Metrics { families, samples }
 }
