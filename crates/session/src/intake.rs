@@ -75,12 +75,13 @@ impl Intake {
         if streams == self.streams {
             return Ok(());
         }
-        tracing::info!(
-            video = streams.video.as_ref().map(|stream| stream.codec.name()),
-            audio = streams.audio.as_ref().map(|stream| stream.codec.name()),
-            ?route,
-            "input streams"
-        );
+        // What else is known of them comes bit by bit, and is nothing to be told each time.
+        let codec = |stream: &Option<Arc<StreamInfo>>| Some(stream.as_ref()?.codec.name());
+        let told = |of: &Streams| (codec(&of.video), codec(&of.audio), of.route);
+        let (video, audio, _) = told(&streams);
+        if told(&streams) != told(&self.streams) {
+            tracing::info!(video, audio, ?route, "input streams");
+        }
         self.streams = streams.clone();
         self.send(Item::Streams(Arc::new(streams)))
     }

@@ -77,8 +77,6 @@ pub enum Read {
 pub enum Write {
     /// Its body goes here.
     Open(Writer),
-    /// That segment was written before: the body is to be read and dropped.
-    Finished(Seq),
     /// The channel is closed.
     Closed,
     /// More segments already wait for their first byte than the limits allow.
@@ -91,7 +89,8 @@ pub enum Write {
 #[derive(Debug)]
 pub struct Writer {
     segment: Arc<Segment>,
-    /// Whether the slot in the ring counts this writer; a restarting one waits outside.
+    /// Whether the slot in the ring counts this writer. One that may restart the channel, or that
+    /// names a segment of before, waits outside: its first byte decides.
     counted: bool,
     wrote: bool,
 }
@@ -246,7 +245,8 @@ impl Channel {
         if reset {
             self.end_before(seq);
         }
-        if self.restarts(seq) {
+        let ended = |slot: &Slot| slot.segment.is_ended();
+        if self.restarts(seq) || self.slots.get(&seq).is_some_and(ended) {
             return Write::Open(Writer {
                 segment: Segment::new(seq),
                 counted: false,
@@ -260,9 +260,6 @@ impl Channel {
             }
         }
         let slot = self.slot(seq);
-        if slot.segment.is_ended() {
-            return Write::Finished(seq);
-        }
         slot.writers += 1;
         Write::Open(Writer {
             segment: slot.segment.clone(),
@@ -407,11 +404,21 @@ impl Channel {
             let below_ring = seq.distance_to(self.next) > self.ring;
             if overtaken && (below_ring || seq < self.oldest) {
                 // Too late for any reader: its bytes go nowhere.
+                writer.segment.finish();
                 return;
             }
             if !overtaken && self.restarts(seq) {
                 self.evict_all();
                 self.next = seq;
+            }
+            if self
+                .slots
+                .get(&seq)
+                .is_some_and(|slot| slot.segment.is_ended())
+            {
+                // It was written before, and the channel has not started anew meanwhile.
+                writer.segment.finish();
+                return;
             }
             let slot = self.slot(seq);
             slot.writers += 1;

@@ -173,8 +173,24 @@ fn a_repeated_post_appends_while_open_and_is_dropped_afterwards() {
     rig.put(&mut second, b"b").unwrap();
     rig.channel.end_write(second, BodyEnd::Complete, rig.now);
     assert_eq!(text(&rig.segment(at(0))), "ab");
-    let again = rig.channel.open_write(at(0), false, &rig.limits);
-    assert!(matches!(again, Write::Finished(Seq::ZERO)));
+    let mut again = rig.open(at(0));
+    rig.put(&mut again, b"c").unwrap();
+    rig.channel.end_write(again, BodyEnd::Complete, rig.now);
+    assert_eq!(text(&rig.segment(at(0))), "ab");
+    assert_eq!(rig.next(), 1);
+}
+
+/// A publisher that restarts posts its second segment before it has written the first, where the
+/// one before it has left a segment of that index.
+#[test]
+fn what_was_preconnected_before_a_restart_belongs_to_what_comes_after_it() {
+    let mut rig = Rig::with_written(3);
+    let (mut first, mut second) = (rig.open(at(0)), rig.open(at(1)));
+    rig.put(&mut first, b"new 0").unwrap();
+    rig.put(&mut second, b"new 1").unwrap();
+    assert_eq!(text(&rig.segment(at(0))), "new 0");
+    assert_eq!(text(&rig.segment(at(1))), "new 1");
+    assert_eq!(rig.next(), 2);
 }
 
 #[test]

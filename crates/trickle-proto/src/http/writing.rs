@@ -57,10 +57,6 @@ impl Call<'_> {
                 };
                 posting.receive(body).await
             }
-            Write::Finished(seq) => {
-                drain(body).await;
-                written(seq)
-            }
             Write::Closed => closed_to_writers(),
             Write::TooManyWaiting => too_many("Too many segments wait for their first byte"),
             Write::BadIndex => text(StatusCode::BAD_REQUEST, "Invalid index: out of range"),
