@@ -48,6 +48,7 @@ pub mod probe;
 pub mod stream;
 pub mod time;
 pub mod ts;
+mod vui;
 
 pub use access_unit::{AccessUnit, Codec, MediaKind, TrackId};
 pub use backend::{Backend, Backends};

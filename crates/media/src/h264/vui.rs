@@ -2,9 +2,8 @@
 
 use crate::bits::{BitError, BitReader};
 use crate::stream::{ColorDescription, Rational};
+use crate::vui::read_signal;
 
-/// `aspect_ratio_idc` that is followed by the ratio itself (table E-1).
-const EXTENDED_SAR: u8 = 255;
 /// More delivery schedules than the standard allows (E.2.2) mean that the data is damaged.
 const MAX_CPB_COUNT: u32 = 32;
 
@@ -28,30 +27,7 @@ pub struct Vui {
 impl Vui {
     /// Reads on into `self`. After an error the fields that came before it are set.
     pub(super) fn read(&mut self, bits: &mut BitReader<'_>) -> Result<(), BitError> {
-        // aspect_ratio_info_present_flag
-        if bits.flag()? && bits.byte()? == EXTENDED_SAR {
-            self.sample_aspect = Rational::new(bits.bits(16)?, bits.bits(16)?);
-        }
-        // overscan_info_present_flag
-        if bits.flag()? {
-            bits.skip(1)?;
-        }
-        // video_signal_type_present_flag
-        if bits.flag()? {
-            bits.skip(3)?;
-            self.color.full_range = bits.flag()?;
-            // colour_description_present_flag
-            if bits.flag()? {
-                self.color.primaries = bits.byte()?;
-                self.color.transfer = bits.byte()?;
-                self.color.matrix = bits.byte()?;
-            }
-        }
-        // chroma_loc_info_present_flag
-        if bits.flag()? {
-            bits.ue()?;
-            bits.ue()?;
-        }
+        read_signal(bits, &mut self.color, &mut self.sample_aspect)?;
         // timing_info_present_flag
         if bits.flag()? {
             let units = bits.bits(32)?;

@@ -3,11 +3,10 @@
 
 use crate::bits::{BitError, BitReader};
 use crate::stream::{ColorDescription, Rational};
+use crate::vui::read_signal;
 
 /// Bits of `profile_tier_level()` before the level: profile, compatibility, constraints.
 const PROFILE_BITS: u32 = 88;
-/// `aspect_ratio_idc` that is followed by the ratio itself (table E-1).
-const EXTENDED_SAR: u8 = 255;
 
 /// `general_profile_idc` and `general_level_idc` of `profile_tier_level()` (7.3.3).
 pub(super) struct ProfileLevel {
@@ -68,30 +67,7 @@ pub(super) struct Vui {
 
 impl Vui {
     pub(super) fn read(&mut self, bits: &mut BitReader<'_>) -> Result<(), BitError> {
-        // aspect_ratio_info_present_flag
-        if bits.flag()? && bits.byte()? == EXTENDED_SAR {
-            bits.skip(32)?;
-        }
-        // overscan_info_present_flag
-        if bits.flag()? {
-            bits.skip(1)?;
-        }
-        // video_signal_type_present_flag
-        if bits.flag()? {
-            bits.skip(3)?;
-            self.color.full_range = bits.flag()?;
-            // colour_description_present_flag
-            if bits.flag()? {
-                self.color.primaries = bits.byte()?;
-                self.color.transfer = bits.byte()?;
-                self.color.matrix = bits.byte()?;
-            }
-        }
-        // chroma_loc_info_present_flag
-        if bits.flag()? {
-            bits.ue()?;
-            bits.ue()?;
-        }
+        read_signal(bits, &mut self.color, &mut None)?;
         // neutral_chroma_indication_flag, field_seq_flag, frame_field_info_present_flag
         bits.skip(3)?;
         // default_display_window_flag
