@@ -173,7 +173,7 @@ impl Encoder for FfmpegEncoder {
     }
 
     fn push(&mut self, frame: VideoFrame) -> Result<(), CodecError> {
-        let frame = frame.to_host()?;
+        let frame = frame.to_host_planes(self.settings.color)?;
         let picture = encoder_input(&frame, &self.settings)?;
         let pts = frame.pts();
         let start = *self.start.get_or_insert(pts);

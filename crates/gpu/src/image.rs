@@ -340,6 +340,10 @@ impl DeviceImage for CudaImage {
         self.shown(self.stream.to_rgb(self, color))
     }
 
+    fn to_planes(&self, color: ColorDescription) -> Result<Arc<dyn DeviceImage>, FrameError> {
+        self.shown(self.stream.to_nv12(self, color))
+    }
+
     fn cover_crop(&self, width: usize, height: usize) -> Result<Arc<dyn DeviceImage>, FrameError> {
         self.shown(self.stream.scale_cover_crop(self, width, height))
     }

@@ -16,9 +16,10 @@ use crate::dl::{CuEvent, CuStream, Cuda};
 use crate::error::GpuError;
 use crate::worker::Job;
 
-/// Idle buffers that a device keeps at most: two sizes of the frames that a session has in
-/// flight. What is beyond is freed at the next allocation.
-const MAX_IDLE: usize = 16;
+/// Idle buffers that a device keeps beside as many as are in use: two sizes of the frames that a
+/// session has in flight. What is beyond is freed at the next allocation, for which the driver may
+/// stop everything on the device: with more sessions there has to be more.
+const SPARE: usize = 16;
 
 /// `CU_EVENT_DISABLE_TIMING`: events that only order work are cheaper.
 const NO_TIMING: u32 = 2;
@@ -28,6 +29,8 @@ const NO_TIMING: u32 = 2;
 pub(crate) struct Idle {
     buffers: Vec<IdleBuffer>,
     events: Vec<CuEvent>,
+    /// Buffers of the pool that somebody has.
+    in_use: usize,
 }
 
 struct IdleBuffer {
@@ -181,7 +184,7 @@ impl Buffer {
                 .iter()
                 .rposition(|buffer| buffer.bytes == bytes);
             let found = at.map(|at| idle.buffers.swap_remove(at));
-            let excess = idle.buffers.len().saturating_sub(MAX_IDLE - 1);
+            let excess = idle.buffers.len().saturating_sub(SPARE + idle.in_use);
             (found, idle.buffers.drain(..excess).collect::<Vec<_>>())
         };
         for buffer in excess {
@@ -189,13 +192,7 @@ impl Buffer {
             shared.idle().events.extend(events);
         }
         if let Some(found) = found {
-            let buffer = Self {
-                shared: Arc::clone(shared),
-                address: found.address,
-                bytes,
-                pending: found.pending,
-                foreign: None,
-            };
+            let buffer = Self::of_pool(shared, found.address, bytes, found.pending);
             for &event in &buffer.pending {
                 delay(shared, event, stream)?;
             }
@@ -206,13 +203,18 @@ impl Buffer {
         shared.check("cuMemAlloc", unsafe {
             (cuda.mem_alloc)(&raw mut address, bytes)
         })?;
-        Ok(Self {
+        Ok(Self::of_pool(shared, address, bytes, Vec::new()))
+    }
+
+    fn of_pool(shared: &Arc<Shared>, address: u64, bytes: usize, pending: Vec<CuEvent>) -> Self {
+        shared.idle().in_use += 1;
+        Self {
             shared: Arc::clone(shared),
             address,
             bytes,
-            pending: Vec::new(),
+            pending,
             foreign: None,
-        })
+        }
     }
 
     /// Memory of another library, given back through `jobs` when nothing uses it any more.
@@ -260,7 +262,9 @@ impl Drop for Buffer {
             let _ = jobs.send(job);
             return;
         }
-        self.shared.idle().buffers.push(IdleBuffer {
+        let mut idle = self.shared.idle();
+        idle.in_use -= 1;
+        idle.buffers.push(IdleBuffer {
             address: self.address,
             bytes: self.bytes,
             pending,

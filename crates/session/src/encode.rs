@@ -12,7 +12,7 @@ use trickle_media::coder::{AudioEncoder, VideoEncoder, VideoEncoderSettings};
 use trickle_media::error::{CodecError, Unsupported};
 use trickle_media::frame::{FramePool, StageTimes};
 use trickle_media::stream::{ColorDescription, Rational, StreamParams};
-use trickle_media::{AudioFrame, AudioParams, StreamInfo, Timestamp, VideoFrame};
+use trickle_media::{AudioFrame, AudioParams, FrameError, StreamInfo, Timestamp, VideoFrame};
 
 use crate::config::{AudioMode, EncodeConfig};
 use crate::error::EndReason;
@@ -358,6 +358,10 @@ impl EncodeStage {
 
     /// A frame cannot be encoded; others may.
     fn refused(&self, error: &CodecError) -> Result<(), Over> {
+        if let CodecError::Frame(error @ FrameError::Device { .. }) = error {
+            self.shared.lost_on_device(error);
+            return Ok(());
+        }
         let dropped = &self.shared.stats.dropped.encoder_error;
         dropped.add(1);
         if dropped.get().is_power_of_two() {

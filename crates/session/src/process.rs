@@ -127,7 +127,7 @@ impl ProcessStage {
         let frame = match self.placed(scaled) {
             Ok(frame) => frame,
             Err(error) => {
-                self.lost(&error);
+                self.shared.lost_on_device(&error);
                 return Ok(());
             }
         };
@@ -188,21 +188,26 @@ impl ProcessStage {
         hand_on(&self.shared, Item::Frame(frame))
     }
 
-    /// The picture as planes, where the encoder would make these of its tensor: here the tensor is
-    /// in the caches still, and the next picture gets its memory while it is.
+    /// The picture as planes in host memory, where the encoder would make these of its tensor: here
+    /// the tensor is in the caches still, and the next picture gets its memory while it is; and what
+    /// is on a device comes from there while the encoder has the picture before.
     fn as_encoded(&self, picture: VideoFrame, fit: Option<(usize, usize)>) -> VideoFrame {
         let size = (picture.width(), picture.height());
         // Where it is scaled first, there is less to convert after that.
         if !self.shared.encoder_takes_planes() || fit.is_some_and(|fit| fit != size) {
             return picture;
         }
-        let Image::Tensor(tensor) = picture.image() else {
-            return picture;
-        };
-        match tensor_to_planar(tensor, PixelFormat::I420, picture.color(), picture.pool()) {
-            Ok(planes) => picture.replace_image(Image::Planar(planes)),
-            // The encoder says what is wrong with it.
-            Err(_) => picture,
+        let color = picture.color();
+        // Where there are no planes the encoder says what is wrong with it.
+        match picture.image() {
+            Image::Planar(_) => picture,
+            Image::Tensor(tensor) => {
+                match tensor_to_planar(tensor, PixelFormat::I420, color, picture.pool()) {
+                    Ok(planes) => picture.replace_image(Image::Planar(planes)),
+                    Err(_) => picture,
+                }
+            }
+            Image::Device(_) => picture.clone().to_host_planes(color).unwrap_or(picture),
         }
     }
 
@@ -314,16 +319,6 @@ impl ProcessStage {
             Ok(frame)
         } else {
             frame.to_host()
-        }
-    }
-
-    /// The frame's device failed: nothing is left to process. The decoder, which finds out too,
-    /// goes on elsewhere.
-    fn lost(&self, error: &FrameError) {
-        let lost = &self.shared.stats.dropped.device_error;
-        lost.add(1);
-        if lost.get().is_power_of_two() {
-            tracing::warn!(%error, count = lost.get(), "a frame is lost on its device");
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use trickle_media::FrameError;
 use trickle_processor::{OverlaySlot, Params, ProcessorError};
 
 use crate::config::{OnStall, SessionConfig};
@@ -214,6 +215,16 @@ impl Shared {
 
     pub(crate) fn set_takes_audio(&self, takes: bool) {
         self.takes_audio.store(takes, Ordering::Release);
+    }
+
+    /// A frame's device failed, and nothing is left of it. The decoder, which finds out too, goes on
+    /// elsewhere.
+    pub(crate) fn lost_on_device(&self, error: &FrameError) {
+        let lost = &self.stats.dropped.device_error;
+        lost.add(1);
+        if lost.get().is_power_of_two() {
+            tracing::warn!(%error, count = lost.get(), "a frame is lost on its device");
+        }
     }
 
     /// Whether the encoder makes planes of tensors. One that is not open yet does not say so.

@@ -391,6 +391,8 @@ fn when_the_device_dies_the_session_goes_on_with_the_cpu_at_its_next_keyframe() 
         let next = units[1..].iter().position(|unit| unit.keyframe).unwrap() + 1;
         let after = (units.len() - next) as u64;
         assert!(frames.out >= after && frames.out <= after + 9, "{frames:?}");
+        // That the encoder was given when it found out.
+        assert!(frames.dropped.encoder_error <= 1, "{frames:?}");
         let times = times(&output);
         assert!(times.is_sorted_by(|one, other| one < other));
     });
@@ -409,6 +411,8 @@ fn kernels_that_fail_cost_the_device_and_not_the_session() {
         assert_eq!(summary.decoder.unwrap().backend, "cpu");
         assert!(summary.frames.out > 0);
         let frames = summary.frames;
+        // That the encoder was given when it found out.
+        assert!(frames.dropped.encoder_error <= 1, "{frames:?}");
         assert_eq!(frames.received, frames.out + frames.dropped.total());
     });
 }

@@ -40,6 +40,12 @@ pub trait DeviceImage: fmt::Debug + Send + Sync {
     /// [`FrameError::Device`] for a tensor, and when the device fails.
     fn to_rgb(&self, color: ColorDescription) -> Result<Arc<dyn DeviceImage>, FrameError>;
 
+    /// Planes (NV12) of a tensor, for the colour `color`, by the same formula.
+    ///
+    /// # Errors
+    /// [`FrameError::Device`] for planes, and when the device fails.
+    fn to_planes(&self, color: ColorDescription) -> Result<Arc<dyn DeviceImage>, FrameError>;
+
     /// The picture scaled to cover `width` × `height` and cropped to it at the centre, of the
     /// same kind; the counterpart of [`CoverScaler`](crate::convert::CoverScaler).
     ///

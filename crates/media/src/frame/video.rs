@@ -210,6 +210,20 @@ impl VideoFrame {
         };
         Ok(self.replace_image(image))
     }
+
+    /// The frame in host memory, for who makes planes of tensors: a tensor in device memory becomes
+    /// planes of the colour `color` there, which are an eighth of it to bring. What is in host memory
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// [`FrameError::Device`] when the device fails.
+    pub fn to_host_planes(self, color: ColorDescription) -> Result<Self, FrameError> {
+        let planes = match &self.image {
+            Image::Device(image) if image.channels().is_some() => image.to_planes(color)?,
+            _ => return self.to_host(),
+        };
+        self.replace_image(Image::Device(planes)).to_host()
+    }
 }
 
 /// When a frame passed the stages of its session; `None` where it has not, and offline.
@@ -226,3 +240,7 @@ pub struct StageTimes {
     /// The encoder gave its access unit.
     pub encoded: Option<Instant>,
 }
+
+#[cfg(test)]
+#[path = "video_test.rs"]
+mod tests;

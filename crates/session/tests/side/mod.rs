@@ -92,11 +92,16 @@ impl Messages {
 
     /// The next event of this type, as the events in between are passed over.
     pub(crate) async fn event(&mut self, kind: &str) -> Value {
+        self.one_of(&[kind]).await
+    }
+
+    /// The next event of one of these types, as [`event`](Self::event).
+    pub(crate) async fn one_of(&mut self, kinds: &[&str]) -> Value {
         loop {
             let message = self.next().await.expect("the channel to go on");
             let mut message: Value = serde_json::from_str(&message).expect("JSON");
             let mut event = message["event"].take();
-            if event["type"] == kind {
+            if kinds.iter().any(|kind| event["type"] == *kind) {
                 let stamp = event
                     .as_object_mut()
                     .expect("an object")
