@@ -89,16 +89,16 @@ async fn a_relay_that_restarts_is_gone_on_with() {
             .publish(&url("in"), options)
             .await
             .expect("a publisher");
-        publish_until(&mut publisher, &pieces[..60], || out() > before + 30).await;
+        // Pictures of the relay before may still come out.
+        publish_until(&mut publisher, &pieces[..60], || {
+            let faults = session.status().faults;
+            out() > before + 30 && faults.input_reconnects.min(faults.output_reconnects) >= run
+        })
+        .await;
     }
     let mut reader = Reader::new(&client(), &url("out"), Start::Current);
     reader.pictures(1).await;
     let summary = session.stop().await;
-    let faults = summary.status.faults;
-    assert!(
-        faults.input_reconnects >= 1 && faults.output_reconnects >= 1,
-        "{faults:?}"
-    );
     assert_eq!(summary.reason, EndReason::Stopped);
 }
 
@@ -113,8 +113,9 @@ async fn sound_that_comes_later_is_carried_and_a_new_size_too() {
     let mut publisher = bench.publisher("in").await;
     publish_until(&mut publisher, &silent, || session.status().frames.out > 5).await;
     assert_eq!(session.status().audio.out, 0);
+    // What is out last may be cut off by the stop.
     publish_until(&mut publisher, &sounding, || {
-        session.status().audio.out > 20
+        session.status().audio.out > 100
     })
     .await;
     let status = session.stop().await.status;
