@@ -6,13 +6,14 @@
 //! taken for the whole.
 
 use std::{
+    collections::VecDeque,
     fmt,
     future::poll_fn,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -48,7 +49,12 @@ struct State {
     end: Option<End>,
     /// The bytes were given up since the segment left the ring.
     dropped: bool,
-    watchers: Watchers,
+    /// Those who wait for bytes or the end.
+    readers: Watchers,
+    /// Those who wait for nothing but the end.
+    enders: Watchers,
+    /// Readers that there is something for and that were not woken yet.
+    due: VecDeque<Waker>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,23 +129,41 @@ impl Segment {
     /// [`Segment::append`] for what arrived together: readers are woken once, and find small
     /// chunks joined.
     pub fn append_all(&self, chunks: impl IntoIterator<Item = Bytes>) -> bool {
-        let wakers = {
+        let taken = self.add(chunks);
+        self.wake_some(usize::MAX);
+        taken
+    }
+
+    /// [`Segment::append_all`] without waking anybody: that is left to [`Segment::wake_some`].
+    pub(crate) fn add(&self, chunks: impl IntoIterator<Item = Bytes>) -> bool {
+        let mut state = lock(&self.state);
+        if state.end.is_some() {
+            return false;
+        }
+        let mut len = self.len.load(Ordering::Relaxed);
+        for chunk in chunks {
+            let added = chunk.len() as u64;
+            state.push(chunk, len);
+            len = len.saturating_add(added);
+        }
+        state.seal();
+        self.len.store(len, Ordering::Release);
+        let State { readers, due, .. } = &mut *state;
+        readers.call(due);
+        true
+    }
+
+    /// Wakes at most `most` of the readers that [`Segment::add`] brought something for. Returns
+    /// whether there are more.
+    pub(crate) fn wake_some(&self, most: usize) -> bool {
+        let (wakers, more) = {
             let mut state = lock(&self.state);
-            if state.end.is_some() {
-                return false;
-            }
-            let mut len = self.len.load(Ordering::Relaxed);
-            for chunk in chunks {
-                let added = chunk.len() as u64;
-                state.push(chunk, len);
-                len = len.saturating_add(added);
-            }
-            state.seal();
-            self.len.store(len, Ordering::Release);
-            state.watchers.take()
+            let now = most.min(state.due.len());
+            let wakers: Vec<Waker> = state.due.drain(..now).collect();
+            (wakers, !state.due.is_empty())
         };
         wake_all(wakers);
-        true
+        more
     }
 
     /// Ends the segment: readers get the rest and then the end.
@@ -171,7 +195,7 @@ impl Segment {
             state.dropped = true;
             state.chunks = Vec::new();
             state.block = BytesMut::new();
-            state.watchers.take()
+            state.call_all()
         };
         wake_all(wakers);
     }
@@ -184,7 +208,7 @@ impl Segment {
             }
             state.end = Some(end);
             state.block = BytesMut::new();
-            state.watchers.take()
+            state.call_all()
         };
         wake_all(wakers);
     }
@@ -197,6 +221,7 @@ impl Segment {
             read: 0,
             read_bytes: 0,
             watch: None,
+            end_watch: None,
         }
     }
 }
@@ -218,6 +243,14 @@ impl State {
             self.block = BytesMut::with_capacity(block);
         }
         self.block.extend_from_slice(&bytes);
+    }
+
+    /// Everybody who waits for anything, those included who were to be woken anyhow.
+    fn call_all(&mut self) -> VecDeque<Waker> {
+        let mut due = std::mem::take(&mut self.due);
+        self.readers.call(&mut due);
+        self.enders.call(&mut due);
+        due
     }
 
     /// Makes one chunk of all that was copied since the last time.
@@ -245,7 +278,10 @@ pub struct SegmentReader {
     /// Chunks read so far.
     read: usize,
     read_bytes: u64,
+    /// Its place among those who wait for bytes.
     watch: Option<usize>,
+    /// Its place among those who wait for the end.
+    end_watch: Option<usize>,
 }
 
 impl SegmentReader {
@@ -265,7 +301,7 @@ impl SegmentReader {
             Some(End::ChannelClosed) => Poll::Ready(Begin::ChannelClosed),
             Some(End::Gone) => Poll::Ready(Begin::Gone),
             None => {
-                state.watchers.wait(&mut self.watch, cx.waker());
+                state.readers.wait(&mut self.watch, cx.waker());
                 Poll::Pending
             }
         }
@@ -292,7 +328,7 @@ impl SegmentReader {
         if state.end.is_some() {
             return Poll::Ready(None);
         }
-        state.watchers.wait(&mut self.watch, cx.waker());
+        state.readers.wait(&mut self.watch, cx.waker());
         Poll::Pending
     }
 
@@ -302,7 +338,7 @@ impl SegmentReader {
         if state.end.is_some() {
             return Poll::Ready(());
         }
-        state.watchers.wait(&mut self.watch, cx.waker());
+        state.enders.wait(&mut self.end_watch, cx.waker());
         Poll::Pending
     }
 
@@ -343,8 +379,15 @@ impl SegmentReader {
 
 impl Drop for SegmentReader {
     fn drop(&mut self) {
+        if self.watch.is_none() && self.end_watch.is_none() {
+            return;
+        }
+        let mut state = lock(&self.segment.state);
         if let Some(key) = self.watch {
-            lock(&self.segment.state).watchers.leave(key);
+            state.readers.leave(key);
+        }
+        if let Some(key) = self.end_watch {
+            state.enders.leave(key);
         }
     }
 }

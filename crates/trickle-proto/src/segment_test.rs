@@ -1,11 +1,10 @@
 //! One writer, many readers: order, waking, the end, and being cut off.
 
-use std::task::Waker;
-
 use futures_util::{FutureExt, task::noop_waker};
 use proptest::prelude::*;
 
 use super::*;
+use crate::sync::counting_waker;
 
 fn segment() -> Arc<Segment> {
     Segment::new(Seq::from(3))
@@ -53,7 +52,7 @@ fn large_chunks_are_shared_and_small_ones_are_moved_together() {
 fn a_waiting_reader_is_woken_once_by_a_burst() {
     let segment = segment();
     let mut reader = segment.reader();
-    let (waker, count) = futures_test_waker();
+    let (waker, count) = counting_waker();
     let mut cx = Context::from_waker(&waker);
     assert!(reader.poll_chunk(&mut cx).is_pending());
     assert!(
@@ -69,7 +68,7 @@ fn a_waiting_reader_is_woken_once_by_a_burst() {
 #[test]
 fn a_reader_that_left_is_not_woken() {
     let segment = segment();
-    let (waker, count) = futures_test_waker();
+    let (waker, count) = counting_waker();
     let mut reader = segment.reader();
     assert!(
         reader
@@ -182,27 +181,13 @@ proptest! {
     }
 }
 
-/// A waker, and how often it was woken.
-fn futures_test_waker() -> (Waker, impl Fn() -> usize) {
-    struct Count(std::sync::atomic::AtomicUsize);
-    impl std::task::Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-    let count = Arc::new(Count(0.into()));
-    (Waker::from(count.clone()), move || {
-        count.0.load(Ordering::SeqCst)
-    })
-}
-
 #[test]
 fn what_arrives_together_wakes_once_and_small_chunks_are_joined() {
     let segment = Segment::new(Seq::ZERO);
     let large = Bytes::from(vec![b'L'; COPY_BELOW]);
     let small = |text: &'static str| Bytes::from_static(text.as_bytes());
     let mut reader = segment.reader();
-    let (waker, wakes) = futures_test_waker();
+    let (waker, wakes) = counting_waker();
     assert!(
         reader
             .poll_chunk(&mut Context::from_waker(&waker))
@@ -215,6 +200,62 @@ fn what_arrives_together_wakes_once_and_small_chunks_are_joined() {
         assert_eq!(reader.chunk().now_or_never(), Some(Ok(Some(expected))));
     }
     assert!(reader.chunk().now_or_never().is_none());
+}
+
+#[test]
+fn readers_are_woken_a_few_at_a_time_and_each_once() {
+    let segment = segment();
+    let (waker, wakes) = counting_waker();
+    let mut cx = Context::from_waker(&waker);
+    let mut readers: Vec<SegmentReader> = (0..5).map(|_| segment.reader()).collect();
+    for reader in &mut readers {
+        assert!(reader.poll_begin(&mut cx).is_pending());
+    }
+    assert!(segment.add([Bytes::from_static(b"a")]));
+    assert_eq!(wakes(), 0, "adding alone wakes nobody");
+    assert!(segment.wake_some(2));
+    assert_eq!(wakes(), 2);
+    // More bytes in between: who was not woken yet finds both at once.
+    assert!(segment.add([Bytes::from_static(b"b")]));
+    assert!(!segment.wake_some(usize::MAX));
+    assert_eq!(wakes(), 5);
+    for mut reader in readers {
+        assert_eq!(read_available(&mut reader), b"ab");
+    }
+}
+
+#[test]
+fn the_end_wakes_those_too_who_were_still_to_be_woken() {
+    for end in [Segment::finish, Segment::close_with_channel, Segment::evict] {
+        let segment = segment();
+        let (waker, wakes) = counting_waker();
+        let mut reader = segment.reader();
+        assert!(
+            reader
+                .poll_chunk(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        assert!(segment.add([Bytes::from_static(b"a")]));
+        end(&segment);
+        assert_eq!(wakes(), 1);
+        assert!(!segment.wake_some(1), "nobody is left");
+    }
+}
+
+#[test]
+fn bytes_do_not_wake_those_who_wait_for_the_end() {
+    let segment = segment();
+    let (waker, wakes) = counting_waker();
+    let mut watcher = segment.reader();
+    assert!(
+        watcher
+            .poll_ended(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    segment.append(Bytes::from_static(b"a"));
+    assert_eq!(wakes(), 0);
+    segment.finish();
+    assert_eq!(wakes(), 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Locks that survive a panic elsewhere, and wakers of those who wait.
 
 use std::{
+    collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
     task::Waker,
 };
@@ -48,23 +49,40 @@ impl Watchers {
         }
     }
 
-    /// Takes the wakers of all that wait now; the caller wakes them after it unlocked. Those
-    /// that are awake already are not in the list, so a burst of changes wakes each once.
-    pub(crate) fn take(&mut self) -> Vec<Waker> {
-        if self.waiting == 0 {
-            return Vec::new();
+    /// Moves the wakers of all that wait now to the end of `due`; whoever wakes them has to unlock
+    /// first. Those that are awake already are not in the list, so a burst of changes wakes each
+    /// once.
+    pub(crate) fn call(&mut self, due: &mut VecDeque<Waker>) {
+        if self.waiting > 0 {
+            self.waiting = 0;
+            due.extend(self.slots.iter_mut().filter_map(|(_, slot)| slot.take()));
         }
-        self.waiting = 0;
-        self.slots
-            .iter_mut()
-            .filter_map(|(_, slot)| slot.take())
-            .collect()
     }
 }
 
 /// Wakes all of `wakers`.
-pub(crate) fn wake_all(wakers: Vec<Waker>) {
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
         waker.wake();
     }
+}
+
+/// A waker, and how often it was woken.
+#[cfg(test)]
+pub(crate) fn counting_waker() -> (Waker, impl Fn() -> usize) {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    struct Count(AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let count = Arc::new(Count(AtomicUsize::new(0)));
+    (Waker::from(count.clone()), move || {
+        count.0.load(Ordering::SeqCst)
+    })
 }

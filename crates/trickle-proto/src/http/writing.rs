@@ -97,6 +97,11 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// Frames of a body that are put together likewise.
 const BATCH_FRAMES: usize = 1024;
 
+/// Readers that are woken before the publisher's connection is looked at again. Woken all at once
+/// they would all stand before it in the scheduler's queue, and what comes meanwhile would be one
+/// more write to each of them; so those behind the first get it in the same one.
+const WAKE_TOGETHER: usize = 32;
+
 /// Time between two `100 Continue` to a POST that waits for its first byte.
 const CONTINUE_EVERY: Duration = Duration::from_secs(10);
 
@@ -125,6 +130,8 @@ impl Posting<'_> {
                 let received = self.batch.poll_receive(cx, body.as_mut(), &mut watch);
                 if received.is_ready() {
                     self.waiting = None;
+                } else if watch.segment().wake_some(WAKE_TOGETHER) {
+                    cx.waker().wake_by_ref();
                 }
                 received
             })
@@ -135,6 +142,10 @@ impl Posting<'_> {
             }
             match received {
                 Received::More => {}
+                Received::Full => {
+                    // A body that always has more must not keep them waiting.
+                    watch.segment().wake_some(WAKE_TOGETHER);
+                }
                 Received::End => return self.end(true),
                 Received::Broken => return self.end(false),
                 Received::SegmentEnded => {
@@ -150,7 +161,7 @@ impl Posting<'_> {
         }
     }
 
-    /// Puts the batch into the segment.
+    /// Puts the batch into the segment; its readers are woken by and by.
     fn commit(&mut self, watch: &mut SegmentReader) -> Result<(), TooLarge> {
         let Some(writer) = self.writer.as_mut() else {
             return Ok(());
@@ -165,7 +176,7 @@ impl Posting<'_> {
         if !Arc::ptr_eq(segment, watch.segment()) {
             *watch = segment.reader();
         }
-        segment.append_all(self.batch.take());
+        segment.add(self.batch.take());
         Ok(())
     }
 
@@ -173,7 +184,7 @@ impl Posting<'_> {
         let Some(writer) = self.writer.take() else {
             return closed_to_writers();
         };
-        let seq = writer.segment().seq();
+        let segment = writer.segment().clone();
         let end = if complete {
             BodyEnd::Complete
         } else {
@@ -183,9 +194,11 @@ impl Posting<'_> {
             channel.end_write(writer, end, now());
             channel.closed_at().is_some()
         });
+        // Only another POST to the same segment leaves it open; else the end has woken everybody.
+        segment.wake_some(usize::MAX);
         match (complete, closed) {
             (true, true) => closed_to_writers(),
-            (true, false) => written(seq),
+            (true, false) => written(segment.seq()),
             // Nobody is left to read it.
             (false, _) => text(StatusCode::BAD_REQUEST, "The body broke off"),
         }
@@ -239,8 +252,10 @@ struct Batch {
 }
 
 enum Received {
-    /// Nothing more is there for now, or the batch is full.
+    /// Nothing more is there for now.
     More,
+    /// The batch is full.
+    Full,
     /// The body is complete.
     End,
     /// The body broke off.
@@ -281,7 +296,7 @@ impl Batch {
                     self.frames.push(bytes);
                     self.fresh = true;
                     if self.bytes >= BATCH_BYTES || self.frames.len() >= BATCH_FRAMES {
-                        return Poll::Ready(Received::More);
+                        return Poll::Ready(Received::Full);
                     }
                 }
                 Poll::Pending => {
@@ -312,3 +327,7 @@ async fn drain<B: Body<Data = Bytes>>(body: B) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+#[path = "writing_test.rs"]
+mod tests;
