@@ -1,7 +1,17 @@
 //! Running a relay on a listener: connections, sweeping, and the drain at the end.
 
-use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -34,6 +44,14 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of body that a connection may take from a segment ahead of its socket. What is in
 /// there outlives the ring, so this bounds what a slow reader can hold.
 const WRITE_AHEAD: usize = 1024 * 1024;
+
+/// Why a connection is not served on.
+enum Stop {
+    /// No request came in time.
+    Silent,
+    /// The relay is to end.
+    Drain,
+}
 
 impl Relay {
     /// Serves connections until `shutdown` completes; then ends all channels, lets what is
@@ -152,9 +170,11 @@ impl Relay {
         let interim = Interim::default();
         let io = TokioIo::new(InterimIo::new(stream, interim.clone()));
         let first_request = CancellationToken::new();
-        let began = first_request.clone();
+        let (began, has_begun) = (first_request.clone(), AtomicBool::new(false));
         let service = service_fn(move |mut request: Request<Incoming>| {
-            began.cancel();
+            if !has_begun.swap(true, Ordering::Relaxed) {
+                began.cancel();
+            }
             request.extensions_mut().insert(interim.clone());
             self.clone().call(request)
         });
@@ -165,14 +185,26 @@ impl Relay {
             if in_time.is_ok() {
                 std::future::pending::<()>().await;
             }
+            Stop::Silent
         };
+        let drained = async {
+            drain.cancelled().await;
+            Stop::Drain
+        };
+        // In there they are polled when they have news. Polled with each piece of a body, the
+        // drain would have all connections take turns at its lock.
+        let mut stops: FuturesUnordered<BoxFuture<'_, Stop>> =
+            [silent.boxed(), drained.boxed()].into_iter().collect();
         let ended = tokio::select! {
+            biased;
             ended = &mut connection => ended,
-            () = silent => return tracing::debug!("no request came"),
-            () = drain.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+            Some(stop) = stops.next() => match stop {
+                Stop::Silent => return tracing::debug!("no request came"),
+                Stop::Drain => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            },
         };
         if let Err(error) = ended {
             tracing::debug!(error = &*error, "connection ended");
