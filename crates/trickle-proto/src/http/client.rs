@@ -24,6 +24,7 @@ use super::{
     subscriber::Subscriber,
     tcp::Silence,
     tls::ClientTls,
+    transport::Transport,
     upload::{Aborted, Upload, UploadBody},
     url::ChannelUrl,
 };
@@ -83,10 +84,6 @@ struct Shared {
     fresh: Http,
 }
 
-#[cfg(test)]
-use super::memory::Transport;
-#[cfg(not(test))]
-type Transport = HttpConnector;
 type Http = legacy::Client<HttpsConnector<Transport>, ClientBody>;
 
 impl fmt::Debug for Client {
@@ -103,19 +100,15 @@ impl Client {
     /// # Errors
     /// When a setting cannot be used.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
-        let silence = config.silence;
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(config.connect_timeout));
-        connector.set_keepalive(Some(silence.probe_after));
-        connector.set_keepalive_interval(Some(silence.probe_every));
-        connector.set_keepalive_retries(Some(silence.probes));
-        #[cfg(target_os = "linux")]
-        connector.set_tcp_user_timeout(Some(silence.unacknowledged));
-        connector.enforce_http(false);
-        #[cfg(test)]
-        let connector = Transport::Tcp(connector);
-        Self::over(config, connector)
+        let connector = connector(&config);
+        Self::over(config, Transport::Tcp(connector))
+    }
+
+    /// The same client with connections of its own, whose answers tell when their bytes arrived.
+    pub(crate) fn timed(&self) -> Result<Self, ConfigError> {
+        let config = self.config().clone();
+        let connector = connector(&config);
+        Self::over(config, Transport::timed(connector))
     }
 
     /// A client that makes its connections so.
@@ -226,6 +219,20 @@ impl Client {
             .await
             .unwrap_or_else(|_| Err(NoAnswer(format!("no answer within {limit:?}"))))
     }
+}
+
+fn connector(config: &ClientConfig) -> HttpConnector {
+    let silence = config.silence;
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(config.connect_timeout));
+    connector.set_keepalive(Some(silence.probe_after));
+    connector.set_keepalive_interval(Some(silence.probe_every));
+    connector.set_keepalive_retries(Some(silence.probes));
+    #[cfg(target_os = "linux")]
+    connector.set_tcp_user_timeout(Some(silence.unacknowledged));
+    connector.enforce_http(false);
+    connector
 }
 
 /// No answer came; the text says why.

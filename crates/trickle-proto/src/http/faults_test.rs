@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{client::Client, memory::Transport};
+use super::{client::Client, transport::Transport};
 use crate::{
     ClientConfig, Gap, PublishError, PublishOptions, Relay, RelayConfig, Seq, Silence, Start,
     SubscribeError,

@@ -1,115 +1,51 @@
-//! For tests: a client whose connections are pipes in memory, so that time can be virtual.
+//! For tests: connections that are pipes in memory, so that time can be virtual.
 
 use std::{
-    fmt, io,
+    io,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
-use futures_util::future::BoxFuture;
-use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
-    client::legacy::connect::{Connected, Connection, HttpConnector},
+    client::legacy::connect::{Connected, Connection},
     rt::TokioIo,
 };
-use tokio::{io::DuplexStream, net::TcpStream};
-use tower::Service;
-
-type Open = dyn Fn() -> io::Result<DuplexStream> + Send + Sync;
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// How a client under test makes its connections.
-#[derive(Clone)]
-pub(crate) enum Transport {
-    Tcp(HttpConnector),
-    Memory(Arc<Open>),
-}
-
-impl fmt::Debug for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Transport")
-    }
-}
-
-impl Service<Uri> for Transport {
-    type Response = Stream;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Stream, BoxError>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        match self {
-            Self::Tcp(connector) => connector.poll_ready(cx).map_err(Into::into),
-            Self::Memory(_) => Poll::Ready(Ok(())),
-        }
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        match self {
-            Self::Tcp(connector) => {
-                let connecting = connector.call(uri);
-                Box::pin(async move { Ok(Stream::Tcp(connecting.await?)) })
-            }
-            Self::Memory(open) => {
-                let opened = open();
-                Box::pin(async move { Ok(Stream::Memory(TokioIo::new(opened?))) })
-            }
-        }
-    }
-}
+use tokio::io::DuplexStream;
 
 #[derive(Debug)]
-pub(crate) enum Stream {
-    Tcp(TokioIo<TcpStream>),
-    Memory(TokioIo<DuplexStream>),
-}
+pub(super) struct Pipe(pub(super) TokioIo<DuplexStream>);
 
-impl Connection for Stream {
+impl Connection for Pipe {
     fn connected(&self) -> Connected {
-        match self {
-            Self::Tcp(stream) => stream.connected(),
-            Self::Memory(_) => Connected::new(),
-        }
+        Connected::new()
     }
 }
 
-impl Read for Stream {
+impl Read for Pipe {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
+        Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
-impl Write for Stream {
+impl Write for Pipe {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        Pin::new(&mut self.0).poll_write(cx, buf)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
-        }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

@@ -14,7 +14,10 @@ pub(crate) mod routes;
 mod serve;
 pub(crate) mod subscriber;
 pub(crate) mod tcp;
+#[cfg(target_os = "linux")]
+mod timed;
 pub(crate) mod tls;
+pub(crate) mod transport;
 pub(crate) mod upload;
 pub(crate) mod url;
 mod writing;

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::{
     client::{Answer, Client, ClientBody, NoAnswer, is_passing, request, seed},
+    transport::Arrived,
     url::ChannelUrl,
 };
 use crate::{
@@ -190,6 +191,7 @@ pub struct SegmentReader {
     seq: Seq,
     gap: Option<Gap>,
     head: Head,
+    arrived: Option<Arrived>,
     body: Incoming,
     received: u64,
 }
@@ -201,6 +203,7 @@ impl SegmentReader {
             seq,
             gap,
             head,
+            arrived: response.extensions().get().cloned(),
             body: response.into_body(),
             received: 0,
         }
@@ -235,6 +238,12 @@ impl SegmentReader {
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// When the bytes that the connection read last had arrived, since the Unix epoch. Only
+    /// connections of a client that measures know.
+    pub(crate) fn arrived(&self) -> Option<Duration> {
+        self.arrived.as_ref()?.get()
     }
 
     /// The next bytes, as soon as they come; `None` at the end of the segment.

@@ -45,10 +45,12 @@ proptest! {
     }
 }
 
-#[tokio::test]
-async fn all_that_is_written_is_read_by_all() {
+/// Loads a relay in this very process.
+async fn load(chunk_interval: Option<Duration>) -> LoadReport {
     let relay = crate::Relay::new(crate::RelayConfig {
         autocreate: true,
+        // A machine that is busy must not lose any.
+        ring: 10_000,
         ..crate::RelayConfig::default()
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -62,18 +64,36 @@ async fn all_that_is_written_is_read_by_all() {
         subscribers: 3,
         segment_bytes: 4096,
         chunk_bytes: 1024,
-        chunk_interval: None,
+        chunk_interval,
         duration: Duration::from_millis(50),
     };
-    let report = run(&client, &config).await.unwrap();
+    run(&client, &config).await.unwrap()
+}
+
+#[tokio::test]
+async fn all_that_is_written_is_read_by_all() {
+    let report = load(None).await;
     assert!(report.segments > 0);
     assert_eq!(report.lost_segments, 0);
     assert_eq!(report.in_bytes, report.segments * 4096);
     assert_eq!(report.out_bytes, 3 * report.in_bytes);
     assert!(report.chunk_delay_ms.p50 > 0.0);
-    // The relay runs in this very process.
+    assert_eq!(report.chunk_delay_until, DelayUntil::Read);
     assert_eq!(
         report.server.map(|server| server.pid),
         Some(std::process::id())
     );
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_paced_load_ends_delays_where_chunks_arrive() {
+    // The kernel begins to note times only a while after it was first asked to.
+    let mut report = load(Some(Duration::from_millis(1))).await;
+    while report.chunk_delay_until != DelayUntil::Arrival {
+        report = load(Some(Duration::from_millis(1))).await;
+    }
+    assert!(report.chunk_delay_ms.p50 > 0.0);
+    assert_eq!(report.lost_segments, 0);
+    assert_eq!(report.out_bytes, 3 * report.in_bytes);
 }

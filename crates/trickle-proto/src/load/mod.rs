@@ -2,7 +2,9 @@
 //!
 //! Every chunk carries the time at which it was handed to the publisher, so its delay at each
 //! subscriber is measured on one clock: publisher and subscribers run in this process, the relay
-//! usually in another.
+//! usually in another. A paced load ends a chunk's delay when the chunk reaches the machine's own
+//! network stack, as the kernel notes it, where the system tells that: when the reader then gets
+//! the CPU is no matter of the relay. All else is measured to the end of the read.
 
 mod histogram;
 pub mod process;
@@ -13,15 +15,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::Serialize;
 use tokio::{
+    runtime,
     sync::Notify,
-    task::JoinSet,
+    task::{JoinHandle, JoinSet, spawn_blocking},
     time::{interval, timeout},
 };
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use url::Url;
 
 pub use self::histogram::Histogram;
@@ -30,13 +34,15 @@ use self::{
     stamp::{StampReader, Stamper},
 };
 use crate::{
-    BadUrl, Client, PublishError, PublishOptions, Publisher, SegmentReader, Seq, Start,
+    BadUrl, Client, ConfigError, PublishError, PublishOptions, SegmentReader, Seq, Start,
     SubscribeError,
 };
 
 /// Segments that the publisher may be ahead of the slowest subscriber when it is not paced. The
 /// relay would let it run away, and the slow ones would be cut off.
 const AHEAD: u64 = 2;
+
+const MIME: &str = "application/octet-stream";
 
 /// Longest wait of the publisher for any progress.
 const STALL: Duration = Duration::from_secs(1);
@@ -77,14 +83,28 @@ pub struct LoadReport {
     pub out_bytes: u64,
     /// `out_bytes` in 10⁹ bytes per second.
     pub out_gb_per_s: f64,
-    /// From handing a chunk to the publisher until its last byte was read.
+    /// From handing a chunk to the publisher until its last byte came, as `chunk_delay_until`
+    /// says.
     pub chunk_delay_ms: Percentiles,
+    /// Where a chunk's delay ends.
+    pub chunk_delay_until: DelayUntil,
     /// Segments that subscribers missed or that broke off.
     pub lost_segments: u64,
     /// The relay's process, if it runs on this machine.
     pub server: Option<ProcessReport>,
     /// CPU seconds of this process.
     pub client_cpu_s: Option<f64>,
+}
+
+/// The end of a chunk's delay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DelayUntil {
+    /// Its last byte reached the reader's socket, by the kernel's clock.
+    Arrival,
+    /// Its last byte was read.
+    #[default]
+    Read,
 }
 
 /// Quantiles of a distribution.
@@ -120,15 +140,24 @@ pub enum LoadError {
     /// The channel's address cannot be used.
     #[error(transparent)]
     Url(#[from] BadUrl),
+    /// The client could not be set up for measuring.
+    #[error(transparent)]
+    Client(#[from] ConfigError),
     /// Publishing failed for good.
     #[error(transparent)]
     Publish(#[from] PublishError),
     /// A subscriber failed for good.
     #[error(transparent)]
     Subscribe(#[from] SubscribeError),
-    /// A subscriber's task was lost.
-    #[error("a subscriber's task ended: {0}")]
+    /// A task was lost.
+    #[error("a task ended: {0}")]
     Task(#[from] tokio::task::JoinError),
+    /// There is no thread for a part of the load.
+    #[error("no thread for the load: {0}")]
+    Runtime(#[source] std::io::Error),
+    /// The load was given up.
+    #[error("the load was given up")]
+    Stopped,
 }
 
 /// Makes the load and measures.
@@ -142,32 +171,30 @@ pub async fn run(client: &Client, config: &LoadConfig) -> Result<LoadReport, Loa
     if config.segment_bytes < config.chunk_bytes {
         return Err(LoadError::Config("a segment must hold at least one chunk"));
     }
-    let options = PublishOptions::new("application/octet-stream").create(true);
-    let publisher = client.publish(&config.url, options).await?;
-    let epoch = Instant::now();
-    let pace = Arc::new(Pace::new(config.subscribers));
-    let mut subscribers = JoinSet::new();
-    for index in 0..config.subscribers {
-        let subscriber = client.subscribe(&config.url, Start::At(Seq::ZERO))?;
-        subscribers.spawn(read(
-            subscriber,
-            epoch,
-            config.chunk_bytes,
-            pace.clone(),
-            index,
-        ));
-    }
+    let options = PublishOptions::new(MIME).create(true);
+    client.publish(&config.url, options).await?.leave().await?;
 
     let server = process::listening_on(&config.url);
     let before = (server.and_then(Usage::of), Usage::of(std::process::id()));
     let started = Instant::now();
-    let published = publish(publisher, config, epoch, &pace).await;
+    let stop = CancellationToken::new();
+    let _stopped_when_dropped = stop.clone().drop_guard();
+    let pace = Arc::new(Pace::new(config.subscribers));
+    let publishing = publish(client.clone(), config.clone(), pace.clone());
+    let publishing = apart(&stop, publishing);
+    // Noting arrivals costs a copy, which an unpaced load would feel; and that takes all cores.
+    let reading = match config.chunk_interval {
+        Some(_) => apart(
+            &stop,
+            read_all(client.timed()?, config.clone(), pace.clone()),
+        ),
+        None => tokio::spawn(read_all(client.clone(), config.clone(), pace.clone())),
+    };
+    let reading = AbortOnDropHandle::new(reading);
+    let published = publishing.await;
     pace.stop();
-    let (segments, in_bytes) = published?;
-    let mut all = Reading::default();
-    while let Some(reading) = subscribers.join_next().await {
-        all.add(&reading??);
-    }
+    let (segments, in_bytes) = published??;
+    let all = reading.await??;
     let seconds = started.elapsed().as_secs_f64();
     let after = (server.and_then(Usage::of), Usage::of(std::process::id()));
 
@@ -197,9 +224,27 @@ pub async fn run(client: &Client, config: &LoadConfig) -> Result<LoadReport, Loa
         out_bytes: all.bytes,
         out_gb_per_s: gigabytes / seconds,
         chunk_delay_ms: all.delays.percentiles_ms(),
-        lost_segments: all.lost,
+        chunk_delay_until: all.until,
+        lost_segments: (segments * config.subscribers as u64).saturating_sub(all.whole),
         server,
         client_cpu_s: cpu(before.1, after.1),
+    })
+}
+
+/// Does `work` on a thread of its own, until `stop`: nothing else in this process holds it up, as
+/// if it were a process of its own.
+fn apart<T: Send + 'static>(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T, LoadError>> + Send + 'static,
+) -> JoinHandle<Result<T, LoadError>> {
+    let stop = stop.clone();
+    spawn_blocking(move || {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(LoadError::Runtime)?;
+        let done = runtime.block_on(stop.run_until_cancelled(work));
+        done.unwrap_or(Err(LoadError::Stopped))
     })
 }
 
@@ -256,11 +301,15 @@ impl Pace {
 
 /// Publishes until the time is over, and closes the channel. Returns segments and bytes.
 async fn publish(
-    mut publisher: Publisher,
-    config: &LoadConfig,
-    epoch: Instant,
-    pace: &Pace,
+    client: Client,
+    config: LoadConfig,
+    pace: Arc<Pace>,
 ) -> Result<(u64, u64), LoadError> {
+    // With connections on this thread.
+    let client = Client::new(client.config().clone())?;
+    let mut publisher = client
+        .publish(&config.url, PublishOptions::new(MIME))
+        .await?;
     let mut stamper = Stamper::new(config.chunk_bytes);
     let mut ticks = config.chunk_interval.map(interval);
     let end = Instant::now() + config.duration;
@@ -274,7 +323,7 @@ async fn publish(
             if let Some(ticks) = ticks.as_mut() {
                 ticks.tick().await;
             }
-            let chunk = stamper.chunk(epoch.elapsed());
+            let chunk = stamper.chunk(now());
             bytes += chunk.len() as u64;
             if segment.write(chunk).await.is_err() {
                 break;
@@ -293,21 +342,41 @@ async fn publish(
 #[derive(Default)]
 struct Reading {
     bytes: u64,
-    lost: u64,
+    /// Segments that were read to their end.
+    whole: u64,
     delays: Histogram,
+    until: DelayUntil,
 }
 
 impl Reading {
     fn add(&mut self, other: &Self) {
         self.bytes += other.bytes;
-        self.lost += other.lost;
+        self.whole += other.whole;
         self.delays.add(&other.delays);
+        self.until = other.until;
     }
+}
+
+/// Reads with all subscribers until the channel ends.
+async fn read_all(
+    client: Client,
+    config: LoadConfig,
+    pace: Arc<Pace>,
+) -> Result<Reading, LoadError> {
+    let mut subscribers = JoinSet::new();
+    for index in 0..config.subscribers {
+        let subscriber = client.subscribe(&config.url, Start::At(Seq::ZERO))?;
+        subscribers.spawn(read(subscriber, config.chunk_bytes, pace.clone(), index));
+    }
+    let mut all = Reading::default();
+    while let Some(reading) = subscribers.join_next().await {
+        all.add(&reading??);
+    }
+    Ok(all)
 }
 
 async fn read(
     mut subscriber: crate::Subscriber,
-    epoch: Instant,
     chunk_bytes: usize,
     pace: Arc<Pace>,
     index: usize,
@@ -324,14 +393,9 @@ async fn read(
                 return Err(error.into());
             }
         };
-        reading.lost += next.gap().map_or(0, |gap| gap.missing());
         let segment = next.seq().next().get();
-        if read_segment(next, epoch, chunk_bytes, &mut reading)
-            .await
-            .is_err()
-        {
-            reading.lost += 1;
-        }
+        let read = read_segment(next, chunk_bytes, &mut reading).await;
+        reading.whole += u64::from(read.is_ok());
         pace.set_done(index, segment);
     }
     pace.set_done(index, u64::MAX);
@@ -340,19 +404,27 @@ async fn read(
 
 async fn read_segment(
     mut segment: SegmentReader,
-    epoch: Instant,
     chunk_bytes: usize,
     reading: &mut Reading,
 ) -> Result<(), SubscribeError> {
     let mut stamps = StampReader::new(chunk_bytes);
     while let Some(bytes) = segment.chunk().await? {
-        let now = epoch.elapsed();
+        let came = segment.arrived();
+        reading.until = came.map_or(DelayUntil::Read, |_| DelayUntil::Arrival);
+        let came = came.unwrap_or_else(now);
         reading.bytes += bytes.len() as u64;
         stamps.read(&bytes, |written| {
-            reading.delays.record(now.saturating_sub(written));
+            reading.delays.record(came.saturating_sub(written));
         });
     }
     Ok(())
+}
+
+/// The clock that the kernel notes arrivals by.
+fn now() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

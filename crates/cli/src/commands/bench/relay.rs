@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use trickle_proto::load::{self, LoadConfig, LoadReport};
+use trickle_proto::load::{self, DelayUntil, LoadConfig, LoadReport};
 use url::Url;
 
 use crate::channel::ConnectFlags;
@@ -46,7 +46,9 @@ Examples:
   trickle bench relay --url http://127.0.0.1:2939/bench --chunk-bytes 1316 --chunk-interval 4ms \\
       --segment-bytes 131600 --json
 
-CPU and memory of the relay are measured where it runs on this machine.";
+A chunk's delay ends when it was read or, with --chunk-interval on Linux, when the kernel had it for
+the reader, so that it is the relay's and not the reader's. CPU and memory of the relay are measured
+where it runs on this machine.";
 
 pub(super) async fn run(args: RelayArgs) -> Result<(), CliError> {
     let client = args.connect.client()?;
@@ -70,9 +72,13 @@ pub(super) async fn run(args: RelayArgs) -> Result<(), CliError> {
 
 fn describe(report: &LoadReport) -> String {
     let delay = report.chunk_delay_ms;
+    let until = match report.chunk_delay_until {
+        DelayUntil::Arrival => "until it arrived",
+        DelayUntil::Read => "until it was read",
+    };
     let mut text = format!(
         "out    {:.3} GB/s to {} readers, {} segments in {:.1} s, {} lost\n\
-         delay  p50 {:.2} ms, p99 {:.2} ms, worst {:.2} ms",
+         delay  p50 {:.2} ms, p99 {:.2} ms, worst {:.2} ms, {until}",
         report.out_gb_per_s,
         report.subscribers,
         report.segments,
