@@ -7,6 +7,7 @@ pub(crate) mod client;
 mod interim;
 #[cfg(test)]
 mod memory;
+mod post;
 pub(crate) mod publisher;
 mod reading;
 pub(crate) mod relay;

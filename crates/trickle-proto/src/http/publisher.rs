@@ -5,17 +5,17 @@ use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use super::{
-    client::{Answer, Client, NoAnswer, is_passing, post, seed},
+    client::{Answer, Client, NoAnswer, is_passing, seed},
+    post::{Post, Posted},
     upload::Upload,
     url::ChannelUrl,
 };
 use crate::{
     error::{ConfigError, PublishError},
-    publish::{PostAnswer, PublishState, PublishStop},
+    publish::{PublishState, PublishStop},
     retry::Backoff,
     seq::Seq,
     wire,
@@ -81,20 +81,6 @@ pub struct Publisher {
     posts: VecDeque<Post>,
     backoff: Backoff,
     /// The last failure's own words.
-    detail: String,
-}
-
-/// One POST and its segment.
-struct Post {
-    seq: Seq,
-    upload: Arc<Upload>,
-    task: AbortOnDropHandle<Posted>,
-}
-
-/// What came of a POST.
-#[derive(Clone, Debug)]
-struct Posted {
-    answer: PostAnswer,
     detail: String,
 }
 
@@ -173,7 +159,7 @@ impl Publisher {
             if ahead.task.is_finished() {
                 // Answered before its first byte: nothing was lost with it.
                 self.state.give_back(ahead.seq);
-                let posted = finished(ahead.task).await;
+                let posted = ahead.posted().await;
                 self.detail = posted.detail;
                 self.state.record(posted.answer);
                 continue;
@@ -283,17 +269,8 @@ impl Publisher {
     /// Opens the POST of the next segment.
     fn connect(&mut self) -> Post {
         let (seq, reset) = self.state.take();
-        let upload = Arc::new(Upload::default());
-        let task = send(
-            self.client.clone(),
-            self.url.clone(),
-            seq,
-            reset,
-            self.mime.clone(),
-            upload.clone(),
-        );
-        let task = AbortOnDropHandle::new(tokio::spawn(task));
-        Post { seq, upload, task }
+        let (client, url) = (self.client.clone(), self.url.clone());
+        Post::open(client, url, seq, reset, self.mime.clone())
     }
 
     /// Asks the relay where the channel is, making it again if it was ours to make.
@@ -396,62 +373,6 @@ impl Ask {
             (_, status) => Err(PublishStop::Refused(status.as_u16())),
         }
     }
-}
-
-impl Posted {
-    fn none(error: &NoAnswer) -> Self {
-        Self {
-            answer: PostAnswer::NoAnswer,
-            detail: error.0.clone(),
-        }
-    }
-
-    fn from_answer(answer: &Answer, upload: &Upload) -> Self {
-        let status = answer.status.as_u16();
-        let kind = match answer.status {
-            _ if answer.head.closed => PostAnswer::EndOfStream,
-            StatusCode::NOT_FOUND => PostAnswer::NotFound,
-            code if is_passing(code) => PostAnswer::Unavailable(status),
-            code if !code.is_success() => PostAnswer::Refused(status),
-            _ if upload.is_sent() => PostAnswer::Accepted,
-            _ => PostAnswer::CutShort,
-        };
-        Self {
-            answer: kind,
-            detail: answer.describe(),
-        }
-    }
-}
-
-/// Sends a POST, a second time if the first lost nothing.
-async fn send(
-    client: Client,
-    url: ChannelUrl,
-    seq: Seq,
-    reset: bool,
-    mime: HeaderValue,
-    upload: Arc<Upload>,
-) -> Posted {
-    let mut retried = false;
-    loop {
-        let request = post(&url, seq, reset, &mime, upload.clone());
-        let posted = match client.send(request, retried).await {
-            Ok(response) => Posted::from_answer(&Answer::read(response).await, &upload),
-            Err(error) => Posted::none(&error),
-        };
-        if posted.answer.may_retry(upload.is_taken(), retried) {
-            tracing::debug!(url = %url.url(), %seq, ?posted, "sending the POST again");
-            retried = true;
-            continue;
-        }
-        upload.set_over();
-        return posted;
-    }
-}
-
-async fn finished(task: AbortOnDropHandle<Posted>) -> Posted {
-    task.await
-        .unwrap_or_else(|error| Posted::none(&NoAnswer(error.to_string())))
 }
 
 /// One segment that is being written. Dropping it without [`SegmentWriter::finish`] breaks the
