@@ -13,7 +13,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-for clip in ${@:-../media/*.ts ../media/*.mp4}; do
+for clip in ${@:-../media/*.ts ../media/*.m2ts ../media/*.mp4}; do
   name=$(basename "$clip")
   streams=$(ffprobe -v quiet -show_streams -show_packets -of json "$clip" | jq -c '
     . as $all | [.streams[] | .index as $index

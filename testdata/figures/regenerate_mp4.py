@@ -67,7 +67,7 @@ def tracks(path):
     """What ffprobe tells of every track and packet; times in the track's time base."""
     shown = json.loads(run("ffprobe", "-v", "error", "-of", "json", "-show_entries",
                            "stream=index,id,codec_name,time_base,channels,sample_rate,width,height"
-                           ":packet=stream_index,pts,dts:stream_tags=language", path))
+                           ":packet=stream_index,pts,dts,flags:stream_tags=language", path))
     figures = []
     for stream in shown["streams"]:
         mine = [p for p in shown["packets"] if p["stream_index"] == stream["index"]]
@@ -81,6 +81,8 @@ def tracks(path):
                if key in stream},
             "pts": [p["pts"] for p in mine],
             "dts": [p["dts"] for p in mine],
+            # Left out by the edit list.
+            "discarded": [at for at, p in enumerate(mine) if "D" in p["flags"]],
             "fnv1a": stream_hash(path, stream["index"], stream["codec_name"]),
         })
     return figures

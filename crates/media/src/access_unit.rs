@@ -45,20 +45,29 @@ pub enum Codec {
     Subtitles,
     /// Splice information (ANSI/SCTE 35): left out of every output.
     Scte35,
-    /// Video in any other coding: refused.
-    OtherVideo,
-    /// Audio in any other coding: left out.
-    OtherAudio,
     /// Anything else: left out of every output.
     Other,
+    /// Video in any other coding, by its name: refused.
+    #[serde(untagged)]
+    OtherVideo(&'static str),
+    /// Audio in any other coding, by its name: left out.
+    #[serde(untagged)]
+    OtherAudio(&'static str),
 }
 
 impl Codec {
+    /// Video of which nothing is known.
+    pub const UNKNOWN_VIDEO: Self = Self::OtherVideo("unknown video");
+    /// Audio of which nothing is known.
+    pub const UNKNOWN_AUDIO: Self = Self::OtherAudio("unknown audio");
+    /// Audio whose coding its first packets will tell.
+    pub const UNDETERMINED_AUDIO: Self = Self::OtherAudio("undetermined audio");
+
     /// Whether this is video, audio or neither.
     pub const fn kind(self) -> MediaKind {
         match self {
-            Self::H264 | Self::Hevc | Self::Mpeg2Video | Self::OtherVideo => MediaKind::Video,
-            Self::Aac | Self::Opus | Self::Mpeg | Self::Ac3 | Self::Eac3 | Self::OtherAudio => {
+            Self::H264 | Self::Hevc | Self::Mpeg2Video | Self::OtherVideo(_) => MediaKind::Video,
+            Self::Aac | Self::Opus | Self::Mpeg | Self::Ac3 | Self::Eac3 | Self::OtherAudio(_) => {
                 MediaKind::Audio
             }
             Self::Subtitles | Self::Scte35 | Self::Other => MediaKind::Data,
@@ -67,8 +76,10 @@ impl Codec {
 
     /// Whether something is done with it, other than to name it.
     pub const fn is_used(self) -> bool {
-        !matches!(self, Self::Mpeg2Video | Self::OtherVideo | Self::OtherAudio)
-            && !matches!(self.kind(), MediaKind::Data)
+        !matches!(
+            self,
+            Self::Mpeg2Video | Self::OtherVideo(_) | Self::OtherAudio(_)
+        ) && !matches!(self.kind(), MediaKind::Data)
     }
 
     /// The name that ffprobe and people use.
@@ -84,9 +95,8 @@ impl Codec {
             Self::Mpeg2Video => "mpeg2video",
             Self::Subtitles => "subtitles",
             Self::Scte35 => "scte35",
-            Self::OtherVideo => "unknown video",
-            Self::OtherAudio => "unknown audio",
             Self::Other => "data",
+            Self::OtherVideo(name) | Self::OtherAudio(name) => name,
         }
     }
 }
@@ -148,4 +158,6 @@ pub struct UnitFlags {
     /// The unit before was handed out after a pause although it was not complete. This one
     /// repeats its bytes and adds those that came late: it replaces the unit before.
     pub replaces_previous: bool,
+    /// It is to be decoded, as others refer to it, but not shown: an edit list leaves it out.
+    pub hidden: bool,
 }

@@ -15,6 +15,8 @@ pub use findings::{Finding, Weight};
 
 /// A step of decoding time beyond this is a jump of the clock, not a pause.
 const JUMP: Duration = Duration::from_secs(10);
+/// So is one backwards of more than this, which no wrong decoding time explains.
+const JUMP_BACK: Duration = Duration::from_millis(500);
 /// A step so many times the usual one is a gap.
 const GAP_STEPS: f64 = 3.0;
 /// Shorter steps are no gap, whatever is usual.
@@ -111,7 +113,7 @@ pub struct TimeFaults {
     pub gaps: u64,
     /// The longest of them, in seconds.
     pub longest_gap_s: f64,
-    /// The clock jumps by more than 10 s, either way.
+    /// The clock jumps: by more than 10 s, or back by more than half a second.
     pub jumps: u64,
 }
 
@@ -131,6 +133,9 @@ struct Track {
     units: u64,
     damaged: u64,
     bytes: u64,
+    /// Of the unit before.
+    last_bytes: u64,
+    last_damaged: bool,
     start: Option<Timestamp>,
     last: Option<Timestamp>,
     /// Sum and number of the steps between units, jumps and gaps left out.
@@ -211,6 +216,8 @@ impl Track {
             units: 0,
             damaged: 0,
             bytes: 0,
+            last_bytes: 0,
+            last_damaged: false,
             start: None,
             last: None,
             stepped: 0.0,
@@ -222,9 +229,19 @@ impl Track {
     }
 
     fn add(&mut self, unit: &AccessUnit) {
+        let bytes = unit.data.len() as u64;
+        let (before, was_damaged) = (self.last_bytes, self.last_damaged);
+        self.last_bytes = bytes;
+        self.last_damaged = unit.flags.damaged;
+        if unit.flags.replaces_previous {
+            // The unit before, whole this time.
+            self.bytes = self.bytes - before + bytes;
+            self.damaged = self.damaged - u64::from(was_damaged) + u64::from(unit.flags.damaged);
+            return;
+        }
         self.units += 1;
         self.damaged += u64::from(unit.flags.damaged);
-        self.bytes += unit.data.len() as u64;
+        self.bytes += bytes;
         self.times.shown_early += u64::from(unit.pts < unit.dts);
         self.start.get_or_insert(unit.pts);
         let step = match self.last.replace(unit.dts) {
@@ -240,7 +257,7 @@ impl Track {
     fn step(&mut self, last: Timestamp, now: Timestamp) -> f64 {
         let times = &mut self.times;
         let Some(step) = now.since(last) else {
-            if last.since(now).is_some_and(|back| back > JUMP) {
+            if last.since(now).is_some_and(|back| back > JUMP_BACK) {
                 times.jumps += 1;
             } else {
                 times.backwards += 1;

@@ -124,3 +124,34 @@ fn parameters_that_change_are_counted() {
     assert_eq!(report.units, 0);
     assert_eq!(report.rate, None);
 }
+
+#[test]
+fn a_picture_that_comes_again_whole_is_no_other() {
+    let mut probe = Probe::new();
+    probe.unit(&picture(0, 0, true));
+    let mut part = picture(3_600, 3_600, false);
+    part.data = Bytes::from_static(&[0; 300]);
+    part.flags.damaged = true;
+    probe.unit(&part);
+    let mut whole = picture(3_600, 3_600, false);
+    whole.flags.replaces_previous = true;
+    probe.unit(&whole);
+    let report = probe.report().streams.remove(0);
+    assert_eq!((report.units, report.bytes, report.damaged), (2, 2_000, 0));
+    assert_eq!(report.times, TimeFaults::default());
+}
+
+#[test]
+fn a_clock_that_goes_back_by_seconds_jumps() {
+    let back = |ticks: i64| {
+        let steady = (0..50).map(|index| 900_000 + index * 3_600);
+        let times = steady
+            .clone()
+            .chain(steady.map(|at| at + 50 * 3_600 - ticks));
+        report(times).times
+    };
+    let jump = back(270_000);
+    assert_eq!((jump.jumps, jump.backwards), (1, 0));
+    let slip = back(9_000);
+    assert_eq!((slip.jumps, slip.backwards), (0, 1));
+}

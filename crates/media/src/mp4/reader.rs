@@ -9,7 +9,7 @@ use super::fragment::{self, Defaults, Target};
 use super::sample_table::{MAX_SAMPLES, Sample};
 use super::track::Track;
 use super::{FourCc, Mp4Error};
-use crate::access_unit::{AccessUnit, TrackId, UnitFlags};
+use crate::access_unit::{AccessUnit, MediaKind, TrackId, UnitFlags};
 use crate::stream::StreamInfo;
 use crate::time::TimeBase;
 
@@ -24,7 +24,8 @@ const MAX_SAMPLE: u32 = 64 << 20;
 ///
 /// Units come in decode order across tracks. Video comes in Annex B, with the parameter sets
 /// before each random access picture that does not bring its own; times are in the track's timescale with
-/// its edit list applied, so that 0 is where the presentation begins. Tracks of other codings are
+/// its edit list applied, so that 0 is where the presentation begins: what decoders need of before is
+/// given as [hidden](crate::access_unit::UnitFlags::hidden). Tracks of other codings are
 /// listed and give no units.
 #[derive(Debug)]
 pub struct Reader<R> {
@@ -77,6 +78,10 @@ impl<R: Read + Seek> Reader<R> {
                 .collect();
             fragment::append(found.fields(), found.start, size, &defaults, &mut targets)?;
         }
+        let fragmented = boxes.iter().any(|found| found.kind.0 == *b"moof");
+        for track in &mut tracks {
+            track.end_with_edit(fragmented);
+        }
         Ok(Self {
             source,
             size,
@@ -110,13 +115,18 @@ impl<R: Read + Seek> Reader<R> {
             return Ok(None);
         };
         track.next += 1;
+        let shown = sample.dts.saturating_add(sample.composition.into());
+        let length = match track.samples.get(track.next) {
+            Some(next) => next.dts.saturating_sub(sample.dts),
+            None => 0,
+        };
         let id = TrackId(track.id);
         let failed = |detail| Mp4Error::Sample {
             track: id,
             index,
             detail,
         };
-        let pts = track.timestamp(sample.dts.saturating_add(sample.composition.into()));
+        let pts = track.timestamp(shown);
         let end = sample.offset.saturating_add(u64::from(sample.size));
         if end > self.size {
             return Err(failed("it is beyond the end of the file"));
@@ -126,6 +136,8 @@ impl<R: Read + Seek> Reader<R> {
         }
         let data = read_at(&mut self.source, &mut self.position, sample)?;
         let (mut keyframe, mut flags) = (true, UnitFlags::default());
+        let picture = track.entry.codec.kind() == MediaKind::Video;
+        flags.hidden = track.edit.hides(picture, shown, length);
         let data = match &track.entry.nals {
             Some(nals) => {
                 let unit = nals.annexb(&data).ok_or(failed("it holds no NAL unit"))?;

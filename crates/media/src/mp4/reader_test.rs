@@ -82,10 +82,16 @@ fn every_file_gives_the_units_that_ffprobe_and_ffmpeg_give() {
                 _ => unit.data.to_vec(),
             });
             assert_eq!(fnv1a(data), figures["fnv1a"].as_str().unwrap(), "{context}");
-            for unit in mine {
+            let discarded = times(figures, "discarded");
+            for (at, unit) in (0..).zip(mine) {
                 assert_eq!(unit.codec, stream.codec);
                 assert_eq!(u64::from(unit.pts.base.den()), figures["timescale"]);
-                assert_eq!(unit.flags, UnitFlags::default());
+                let hidden = discarded.contains(&at);
+                let flags = UnitFlags {
+                    hidden,
+                    ..UnitFlags::default()
+                };
+                assert_eq!(unit.flags, flags, "unit {at}, {context}");
             }
             match &stream.params {
                 StreamParams::Video(video) => {
@@ -381,11 +387,11 @@ fn unknown_tracks_are_listed_and_passed_over() {
     // The first is the brand in ftyp; the entry in stsd is the last.
     let entry = file.windows(4).rposition(|found| found == b"avc1").unwrap();
     assert!(at < entry);
-    for name in [b"vp09", b"xyz!"] {
+    for (entry_name, name) in [(b"vp09", "vp9"), (b"xyz!", "unknown video")] {
         let mut file = file.clone();
-        file[entry..entry + 4].copy_from_slice(name);
+        file[entry..entry + 4].copy_from_slice(entry_name);
         let reader = open(&file).unwrap();
-        assert_eq!(reader.streams()[0].codec, Codec::OtherVideo);
+        assert_eq!(reader.streams()[0].codec, Codec::OtherVideo(name));
         let all = units(&file);
         assert_eq!(all.len(), 53);
         assert!(all.iter().all(|unit| unit.codec == Codec::Aac));
@@ -457,5 +463,58 @@ proptest! {
         file.extend(kind);
         file.extend(noise);
         read_all(&file);
+    }
+}
+
+/// `elst` of the first track of a file: its only edit is this one.
+fn edited(file: &[u8], milliseconds: u32, media_time: i32) -> Vec<u8> {
+    let mut file = file.to_vec();
+    let at = 8 + file.windows(4).position(|found| found == b"elst").unwrap();
+    file[at..at + 4].copy_from_slice(&1u32.to_be_bytes());
+    file[at + 4..at + 8].copy_from_slice(&milliseconds.to_be_bytes());
+    file[at + 8..at + 12].copy_from_slice(&media_time.to_be_bytes());
+    file
+}
+
+#[test]
+fn what_an_edit_leaves_out_is_given_where_decoders_need_it_and_hidden() {
+    let file = test_data("mp4/bframes.mp4");
+    let video = |file: &[u8]| -> Vec<AccessUnit> {
+        let all = units(file).into_iter();
+        all.filter(|unit| unit.codec == Codec::H264).collect()
+    };
+    let whole = video(&file);
+    assert!(whole.iter().all(|unit| !unit.flags.hidden));
+    let base = whole[0].pts.base;
+    let tick = |unit: &AccessUnit| unit.pts.ticks;
+    let mut shown: Vec<i64> = whole.iter().map(tick).collect();
+    shown.sort_unstable();
+    // From the tenth picture that is shown to before the twentieth.
+    let delay = whole[0].pts.ticks - whole[0].dts.ticks;
+    let start = shown[10] + delay;
+    let length =
+        Timestamp::new(shown[20] - shown[10], base).in_base(crate::TimeBase::per_second(1000));
+    let cut = video(&edited(&file, length as u32, start as i32));
+    let mut kept: Vec<i64> = cut
+        .iter()
+        .filter(|unit| !unit.flags.hidden)
+        .map(tick)
+        .collect();
+    kept.sort_unstable();
+    let expected: Vec<i64> = shown[10..20].iter().map(|at| at - shown[10]).collect();
+    assert_eq!(kept, expected);
+    // All of before is there, and nothing of what is decoded after the last.
+    let before = cut.iter().filter(|unit| tick(unit) < 0);
+    assert_eq!(before.count(), 10);
+    assert!(!cut.last().unwrap().flags.hidden);
+}
+
+#[test]
+fn an_edit_that_shows_nothing_is_not_believed_where_it_ends() {
+    let file = test_data("mp4/bframes.mp4");
+    let all = units(&file).len();
+    // Beyond the end of the media, and for no time.
+    for (milliseconds, media_time) in [(1, 1 << 30), (0, 0)] {
+        assert_eq!(units(&edited(&file, milliseconds, media_time)).len(), all);
     }
 }

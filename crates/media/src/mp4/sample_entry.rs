@@ -36,9 +36,9 @@ impl SampleEntry {
             b"avc1" | b"avc3" => Self::h264(entry),
             b"mp4a" | b"Opus" | b"ac-3" | b"ec-3" | b".mp3" => Self::audio(entry),
             b"hvc1" | b"hev1" => Self::hevc(entry),
-            _ => Ok(Self::opaque(match kind {
-                Some(MediaKind::Video) => Codec::OtherVideo,
-                Some(MediaKind::Audio) => Codec::OtherAudio,
+            name => Ok(Self::opaque(match kind {
+                Some(MediaKind::Video) => video_name(name),
+                Some(MediaKind::Audio) => audio_name(name),
                 _ => Codec::Other,
             })),
         }
@@ -105,7 +105,7 @@ impl SampleEntry {
             _ => 0,
         })?;
         let mut params = AudioParams {
-            codec: Codec::OtherAudio,
+            codec: Codec::UNKNOWN_AUDIO,
             sample_rate,
             channels: u8::try_from(channels).unwrap_or(u8::MAX),
             config: Bytes::new(),
@@ -131,6 +131,43 @@ impl SampleEntry {
             nals: None,
         })
     }
+}
+
+/// Video that is named only, by its sample entry (<https://mp4ra.org>).
+fn video_name(entry: &[u8; 4]) -> Codec {
+    Codec::OtherVideo(match entry {
+        b"av01" => "av1",
+        b"vp09" => "vp9",
+        b"vp08" => "vp8",
+        b"mp4v" => "mpeg4",
+        b"vvc1" | b"vvi1" => "vvc",
+        b"vc-1" => "vc1",
+        b"s263" | b"h263" | b"H263" => "h263",
+        b"jpeg" | b"mjpa" | b"mjpb" => "mjpeg",
+        b"ap4h" | b"ap4x" | b"apch" | b"apcn" | b"apcs" | b"apco" => "prores",
+        b"AVdn" | b"AVdh" => "dnxhd",
+        b"dvh1" | b"dvhe" | b"dva1" | b"dvav" => "dolby vision",
+        b"encv" => "encrypted video",
+        _ => return Codec::UNKNOWN_VIDEO,
+    })
+}
+
+/// Audio that is named only.
+fn audio_name(entry: &[u8; 4]) -> Codec {
+    Codec::OtherAudio(match entry {
+        b"fLaC" => "flac",
+        b"alac" => "alac",
+        b"dtsc" | b"dtse" | b"dtsh" | b"dtsl" => "dts",
+        b"mlpa" => "truehd",
+        b"ac-4" => "ac4",
+        b"samr" => "amr_nb",
+        b"sawb" => "amr_wb",
+        b"lpcm" | b"sowt" | b"twos" | b"in24" | b"in32" | b"fl32" | b"fl64" | b"raw " | b"ipcm"
+        | b"fpcm" => "pcm",
+        b"alaw" | b"ulaw" => "g711",
+        b"enca" => "encrypted audio",
+        _ => return Codec::UNKNOWN_AUDIO,
+    })
 }
 
 /// `dOps` (Encapsulation of Opus in ISOBMFF, 4.3.2), whose numbers are big-endian, as an OpusHead
@@ -204,7 +241,9 @@ fn mpeg4_audio(mut esds: Fields<'_>, params: &mut AudioParams) -> Result<(), Mp4
                     0x69 | 0x6b => Codec::Mpeg,
                     0xa5 => Codec::Ac3,
                     0xa6 => Codec::Eac3,
-                    _ => Codec::OtherAudio,
+                    0xa9 | 0xaa..=0xac => Codec::OtherAudio("dts"),
+                    0xdd => Codec::OtherAudio("vorbis"),
+                    _ => Codec::UNKNOWN_AUDIO,
                 };
                 // streamType, bufferSizeDB, maxBitrate, avgBitrate
                 body.take(12)?;

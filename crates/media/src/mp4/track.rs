@@ -15,8 +15,8 @@ pub(super) struct Track {
     pub(super) base: TimeBase,
     pub(super) language: Option<String>,
     pub(super) entry: SampleEntry,
-    /// Ticks from media time to presentation time, by the edit list.
-    pub(super) shift: i64,
+    /// What the edit list says.
+    pub(super) edit: Edit,
     pub(super) samples: Vec<Sample>,
     /// Decode time after the last sample, for fragments.
     pub(super) end: i64,
@@ -48,9 +48,9 @@ impl Track {
             base,
             language,
             entry,
-            shift: match child(trak, b"edts")? {
-                Some(edts) => shift(edts, base, movie_base)?,
-                None => 0,
+            edit: match child(trak, b"edts")? {
+                Some(edts) => Edit::parse(edts, base, movie_base)?,
+                None => Edit::default(),
             },
             samples,
             end: 0,
@@ -84,6 +84,22 @@ impl Track {
         Rational::new(self.base.den(), length)
     }
 
+    /// Leaves out the samples behind the last one that its edit list shows. That of a fragmented
+    /// file speaks of what its head holds only.
+    pub(super) fn end_with_edit(&mut self, fragmented: bool) {
+        if fragmented {
+            self.edit.open_ended();
+        }
+        let shown = |sample: &Sample| {
+            let time = sample.dts.saturating_add(sample.composition.into());
+            !self.edit.is_over(time)
+        };
+        match self.samples.iter().rposition(shown) {
+            Some(last) => self.samples.truncate(last + 1),
+            None => self.edit.open_ended(),
+        }
+    }
+
     /// Decode time of the next sample on the presentation's clock.
     pub(super) fn next_dts(&self) -> Option<Timestamp> {
         let sample = self.samples.get(self.next)?;
@@ -92,7 +108,7 @@ impl Track {
 
     /// `ticks` of media time on the presentation's clock.
     pub(super) fn timestamp(&self, ticks: i64) -> Timestamp {
-        Timestamp::new(ticks.saturating_add(self.shift), self.base)
+        Timestamp::new(ticks.saturating_add(self.edit.shift), self.base)
     }
 }
 
@@ -139,39 +155,83 @@ fn language(packed: u16) -> Option<String> {
     known.then_some(letters)
 }
 
-/// Ticks by which an edit list moves media time (ISO/IEC 14496-12, 8.6.6): empty edits delay it,
-/// the first other edit says which media time the presentation begins at. Samples before that are
-/// given too, as decoders need them; their times are before the presentation's start.
-fn shift(edts: Fields<'_>, base: TimeBase, movie_base: Option<TimeBase>) -> Result<i64, Mp4Error> {
-    const EMPTY: i64 = -1;
-    let Some(mut elst) = child(edts, b"elst")? else {
-        return Ok(0);
-    };
-    let (version, _) = elst.version_and_flags()?;
-    let count = elst.u32()?;
-    let mut delay = 0i64;
-    for index in 0..count {
-        let duration = i64::try_from(elst.sized(version)?).unwrap_or(i64::MAX);
-        let media_time = if version == 0 {
-            i64::from(elst.i32()?)
-        } else {
-            elst.u64()?.cast_signed()
+/// What an edit list shows of a track, and when (ISO/IEC 14496-12, 8.6.6): empty edits delay it, the
+/// first other edit says which part of the media is presented. Samples outside that part are given
+/// too where decoders need them, but are not to be shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Edit {
+    /// Ticks from media time to presentation time.
+    pub(super) shift: i64,
+    /// Media time at which the presentation begins.
+    start: Option<i64>,
+    /// Media time at which it ends.
+    end: Option<i64>,
+}
+
+impl Edit {
+    fn parse(
+        edts: Fields<'_>,
+        base: TimeBase,
+        movie_base: Option<TimeBase>,
+    ) -> Result<Self, Mp4Error> {
+        const EMPTY: i64 = -1;
+        let mut edit = Self::default();
+        let Some(mut elst) = child(edts, b"elst")? else {
+            return Ok(edit);
         };
-        // media_rate
-        elst.u32()?;
-        if media_time != EMPTY {
-            if index + 1 < count {
-                tracing::warn!(
-                    edits = count,
-                    "only the first edit of an MP4 track is applied"
-                );
+        let (version, _) = elst.version_and_flags()?;
+        let count = elst.u32()?;
+        for index in 0..count {
+            let duration = i64::try_from(elst.sized(version)?).unwrap_or(i64::MAX);
+            let media_time = if version == 0 {
+                i64::from(elst.i32()?)
+            } else {
+                elst.u64()?.cast_signed()
+            };
+            // media_rate
+            elst.u32()?;
+            let length = movie_base.map(|movie| Timestamp::new(duration, movie).in_base(base));
+            if media_time != EMPTY {
+                if index + 1 < count {
+                    tracing::warn!(
+                        edits = count,
+                        "only the first edit of an MP4 track is applied"
+                    );
+                }
+                edit.shift = edit.shift.saturating_sub(media_time);
+                edit.start = Some(media_time);
+                // Of files that are still being written no length is known.
+                let length = length.filter(|length| *length > 0);
+                edit.end = length.map(|length| media_time.saturating_add(length));
+                break;
             }
-            return Ok(delay.saturating_sub(media_time));
+            edit.shift = edit.shift.saturating_add(length.unwrap_or(0));
         }
-        if let Some(movie) = movie_base {
-            let empty = Timestamp::new(duration, movie).in_base(base);
-            delay = delay.saturating_add(empty);
-        }
+        Ok(edit)
     }
-    Ok(delay)
+
+    /// Whether the sample that is shown at `time`, for `length`, is left out: a picture that is
+    /// shown before the presentation begins, sound that has ended by then.
+    pub(super) fn hides(&self, picture: bool, time: i64, length: i64) -> bool {
+        // Movie times are rounded: a picture may begin a little before the time that is meant.
+        let shown = time.saturating_add(if picture { length / 4 } else { length });
+        let early = |start| {
+            if picture {
+                shown < start
+            } else {
+                shown <= start
+            }
+        };
+        self.start.is_some_and(early) || self.is_over(time)
+    }
+
+    /// Whether the presentation ends before a sample that is shown at `time`.
+    pub(super) fn is_over(&self, time: i64) -> bool {
+        self.end.is_some_and(|end| time >= end)
+    }
+
+    /// Forgets the end: fragments go on behind what the file's head knows of.
+    pub(super) fn open_ended(&mut self) {
+        self.end = None;
+    }
 }

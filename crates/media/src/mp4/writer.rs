@@ -23,8 +23,8 @@ const LARGEST_FRAGMENT: usize = 32 << 20;
 /// Units that wait for the first video keyframe at most; the oldest are dropped beyond.
 const MAX_WAITING: usize = 1024;
 /// How long after the first video keyframe the first unit of each track is waited for: sound of
-/// before the picture may come behind it.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// before the picture may come behind it. A track of which none comes is left out.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Sample lengths and sizes need 32 bits, so a unit has fewer bytes than this.
 const LARGEST_UNIT: usize = LARGEST_FRAGMENT;
 
@@ -67,7 +67,8 @@ pub enum Mp4WriteError {
 /// Writes access units as a fragmented MP4 file (ISO/IEC 14496-12, 8.8).
 ///
 /// Bytes are appended to a buffer of the caller's; the writer does no I/O. Nothing comes before
-/// the first video keyframe, whose parameter sets the file's head needs; then a fragment for each
+/// the first video keyframe, whose parameter sets the file's head needs, and before every stream has
+/// a unit or 5 s have passed, after which those without one are left out; then a fragment for each
 /// group of pictures. Call [`finish`](Self::finish) at the end. The file's time 0 is the first
 /// decode time written, whatever the streams' clocks start at.
 #[derive(Debug)]
@@ -226,6 +227,7 @@ impl Writer {
     /// Writes the file's head, and takes the units that waited for it.
     fn start(&mut self, out: &mut BytesMut) -> Result<(), Mp4WriteError> {
         self.origin = self.waiting.iter().map(|unit| unit.dts).min();
+        self.leave_out_empty();
         let boxes: Vec<TrackBoxes<'_>> = self.tracks.iter().filter_map(Track::boxes).collect();
         write_boxes::head(out, &boxes);
         let mut result = Ok(());
@@ -233,6 +235,22 @@ impl Writer {
             result = result.and(self.add(&unit, out));
         }
         result
+    }
+
+    /// Players show a track without samples as one that is broken.
+    fn leave_out_empty(&mut self) {
+        let waiting = &self.waiting;
+        self.tracks.retain(|track| {
+            let comes = waiting.iter().any(|unit| unit.track == track.source);
+            if !comes {
+                tracing::warn!(
+                    track = %track.source,
+                    codec = %track.codec,
+                    "nothing came of a stream: the MP4 file has no track of it"
+                );
+            }
+            comes
+        });
     }
 
     /// Takes a unit after the head; ends the fragment before it where one ends.

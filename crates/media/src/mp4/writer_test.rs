@@ -251,3 +251,35 @@ fn what_cannot_be_written_is_named_and_the_rest_goes_on() {
     writer.finish(&mut out);
     assert_eq!(read(&out).1.len(), units.len());
 }
+
+#[test]
+fn a_stream_of_which_nothing_comes_has_no_track() {
+    let (streams, units) = clip("bframes.mp4");
+    let pictures: Vec<_> = units
+        .iter()
+        .filter(|unit| unit.codec == Codec::H264)
+        .cloned()
+        .collect();
+    let (tracks, read_back) = read(&written(&streams, &pictures));
+    assert_eq!(tracks.len(), 1);
+    assert_eq!(read_back.len(), pictures.len());
+
+    // Sound that is late is waited for, but not for ever.
+    let mut writer = Writer::new(&streams).unwrap();
+    let mut out = BytesMut::new();
+    let later = |unit: &AccessUnit, seconds: i64| {
+        let mut unit = unit.clone();
+        let ticks = seconds * i64::from(unit.dts.base.den());
+        unit.pts = unit.pts.offset(ticks);
+        unit.dts = unit.dts.offset(ticks);
+        unit
+    };
+    writer.write(&pictures[0], &mut out).unwrap();
+    writer.write(&later(&pictures[1], 4), &mut out).unwrap();
+    assert!(out.is_empty());
+    writer.write(&later(&pictures[2], 6), &mut out).unwrap();
+    assert_eq!(count(&out, b"trak"), 1);
+    let sound = units.iter().find(|unit| unit.codec == Codec::Aac).unwrap();
+    let error = writer.write(&later(sound, 7), &mut out).unwrap_err();
+    assert_eq!(error, Mp4WriteError::UnknownTrack(sound.track));
+}

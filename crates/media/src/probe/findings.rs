@@ -189,12 +189,12 @@ fn decoding(stream: &StreamReport, track: &Track, backends: &Backends, found: &m
                 StreamParams::Video(params) => params.clone(),
                 _ => VideoParams::unknown(stream.codec),
             };
-            if stream.codec == Codec::H264 && params.width == 0 {
+            if stream.codec == Codec::H264 && params.width == 0 && stream.units > 0 {
                 return found.add(
                     Weight::Problem,
                     id,
                     "no parameter sets (SPS, PPS) came",
-                    "the sender must repeat them with its keyframes",
+                    "nothing can be decoded without: the sender must repeat them with its keyframes",
                 );
             }
             match backends.open_decoder(&params, &pool) {
@@ -324,7 +324,7 @@ fn times(track: TrackId, faults: &TimeFaults, found: &mut Findings) {
     tell(
         faults.jumps,
         Weight::Problem,
-        "its clock jumps by more than 10 s",
+        "its clock jumps",
         "the output goes on without a gap; a source that restarts looks so",
     );
     tell(

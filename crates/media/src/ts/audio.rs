@@ -268,6 +268,7 @@ impl AudioAssembler {
                 damaged,
                 discontinuity: placed.discontinuity,
                 replaces_previous: false,
+                hidden: false,
             },
             received,
         });

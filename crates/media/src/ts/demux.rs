@@ -8,7 +8,7 @@ use super::packet::{PACKET_LEN, Packet, Pid, pid_of};
 use super::psi::{Pmt, PmtStream, StreamType};
 use super::sync::{Framed, Framer};
 use super::tables::Tables;
-use super::track::Track;
+use super::track::{Coding, Track};
 use crate::access_unit::{AccessUnit, Codec, TrackId};
 use crate::audio::opus;
 use crate::stream::{StreamInfo, StreamParams};
@@ -298,8 +298,12 @@ impl Core {
         let mut infos: Vec<StreamInfo> = Vec::new();
         for stream in &pmt.streams {
             let track = TrackId(u32::from(stream.pid.0));
-            let codec = stream.codec();
-            let latm = stream.stream_type == StreamType::AAC_LATM;
+            let codec = pmt.codec(stream);
+            let coding = Coding {
+                codec,
+                latm: stream.stream_type == StreamType::AAC_LATM,
+                unnamed: stream.is_unnamed(codec),
+            };
             // A PID listed twice, or beyond what a route can number, would be nobody's.
             let known = infos.iter().any(|info| info.track == track);
             if known || self.tracks.len() > usize::from(u8::MAX) {
@@ -307,23 +311,26 @@ impl Core {
             }
             let kept = before
                 .iter()
-                .position(|track| (track.pid, track.codec, track.latm) == (stream.pid, codec, latm))
+                .position(|track| (track.pid, track.coding) == (stream.pid, coding))
                 .map(|at| before.swap_remove(at));
             let earlier = kept.as_ref().and_then(|_| {
                 let mut earlier = self.out.streams.iter();
                 earlier.find(|info| info.track == track)
             });
-            let params =
-                earlier.map_or_else(|| self.first_params(stream), |info| info.params.clone());
+            // What its packets told stands.
+            let (codec, params) = match earlier {
+                Some(info) => (info.codec, info.params.clone()),
+                None => (codec, first_params(stream, codec)),
+            };
             infos.push(StreamInfo {
                 track,
                 codec,
                 language: stream.language(),
                 params,
             });
-            if !stream.stream_type.is_sections() {
+            if !pmt.is_sections(stream) {
                 let quiet = self.options.quiet;
-                let track = kept.unwrap_or_else(|| Track::new(stream.pid, codec, latm, quiet));
+                let track = kept.unwrap_or_else(|| Track::new(stream.pid, coding, quiet));
                 self.tracks.push(track);
             }
         }
@@ -334,17 +341,17 @@ impl Core {
         self.out.announce();
         self.reset_routes();
     }
+}
 
-    /// What the table alone tells of a stream.
-    fn first_params(&self, stream: &PmtStream) -> StreamParams {
-        if stream.codec() != Codec::Opus {
-            return StreamParams::Unknown;
-        }
-        // Without the descriptor: stereo, as nearly all streams are.
-        match opus::params_of_code(stream.opus_channel_code().unwrap_or(2)) {
-            Ok(params) => StreamParams::Audio(params),
-            Err(_) => StreamParams::Unknown,
-        }
+/// What the table alone tells of a stream.
+fn first_params(stream: &PmtStream, codec: Codec) -> StreamParams {
+    if codec != Codec::Opus {
+        return StreamParams::Unknown;
+    }
+    // Without the descriptor: stereo, as nearly all streams are.
+    match opus::params_of_code(stream.opus_channel_code().unwrap_or(2)) {
+        Ok(params) => StreamParams::Audio(params),
+        Err(_) => StreamParams::Unknown,
     }
 }
 

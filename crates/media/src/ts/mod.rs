@@ -5,8 +5,10 @@
 
 mod audio;
 mod clock;
+mod coding;
 pub mod crc;
 mod demux;
+mod display;
 mod fault;
 mod mux;
 mod output;
@@ -20,6 +22,7 @@ mod tables;
 mod testing;
 mod timing;
 mod track;
+mod unnamed;
 mod video;
 mod whole;
 

@@ -8,7 +8,7 @@ use super::clock::ProgramClock;
 use super::demux::DemuxEvent;
 use super::fault::{FaultCounts, FaultKind, TsFault};
 use super::packet::Pid;
-use crate::access_unit::{AccessUnit, TrackId};
+use crate::access_unit::{AccessUnit, Codec, TrackId};
 use crate::stream::{StreamInfo, StreamParams};
 
 /// What went through a demuxer.
@@ -91,6 +91,17 @@ impl Output {
         self.stats.replacements += u64::from(unit.flags.replaces_previous);
         self.stats.damaged_units += u64::from(unit.flags.damaged);
         self.events.push_back(DemuxEvent::Unit(unit));
+    }
+
+    /// Notes what a stream is coded in, and announces it if it is new.
+    pub(super) fn set_codec(&mut self, track: TrackId, codec: Codec) {
+        let stream = self.streams.iter_mut().find(|stream| stream.track == track);
+        if let Some(stream) = stream
+            && stream.codec != codec
+        {
+            stream.codec = codec;
+            self.announce();
+        }
     }
 
     /// Notes the parameters of a stream, and announces them if they are new.

@@ -6,7 +6,6 @@ use thiserror::Error;
 
 use super::crc::crc32;
 use super::packet::Pid;
-use crate::access_unit::Codec;
 
 /// The longest PAT or PMT section: `section_length` is at most 1021 (2.4.4.4).
 pub const MAX_SECTION_LEN: usize = 1024;
@@ -217,6 +216,10 @@ impl StreamType {
 
     /// MPEG-4 video, part 2.
     pub const MPEG4_VIDEO: Self = Self(0x10);
+    /// JPEG 2000.
+    pub const JPEG2000: Self = Self(0x21);
+    /// Chinese AVS.
+    pub const CAVS: Self = Self(0x42);
     /// H.266.
     pub const VVC: Self = Self(0x33);
     /// Dolby TrueHD, as Blu-ray discs number it.
@@ -225,31 +228,28 @@ impl StreamType {
     pub const DTS: Self = Self(0x8a);
     /// VC-1.
     pub const VC1: Self = Self(0xea);
-
-    /// Carries sections rather than PES packets.
-    pub const fn is_sections(self) -> bool {
-        matches!(self, Self::PRIVATE_SECTIONS | Self::SCTE35)
-    }
+    /// From here on types are nobody's: whoever uses them says what they mean elsewhere, or not.
+    pub const FIRST_USER_PRIVATE: u8 = 0x80;
 }
 
 /// `descriptor_tag`s (table 2-45; ETSI EN 300 468, table 12).
-mod tag {
-    pub(super) const REGISTRATION: u8 = 0x05;
-    pub(super) const LANGUAGE: u8 = 0x0a;
-    pub(super) const SERVICE: u8 = 0x48;
-    pub(super) const TELETEXT: u8 = 0x56;
-    pub(super) const SUBTITLES: u8 = 0x59;
-    pub(super) const AC3: u8 = 0x6a;
-    pub(super) const EAC3: u8 = 0x7a;
-    pub(super) const DTS: u8 = 0x7b;
-    pub(super) const AAC: u8 = 0x7c;
-    pub(super) const EXTENSION: u8 = 0x7f;
+pub(super) mod tag {
+    pub(crate) const REGISTRATION: u8 = 0x05;
+    pub(crate) const LANGUAGE: u8 = 0x0a;
+    pub(crate) const SERVICE: u8 = 0x48;
+    pub(crate) const TELETEXT: u8 = 0x56;
+    pub(crate) const SUBTITLES: u8 = 0x59;
+    pub(crate) const AC3: u8 = 0x6a;
+    pub(crate) const EAC3: u8 = 0x7a;
+    pub(crate) const DTS: u8 = 0x7b;
+    pub(crate) const AAC: u8 = 0x7c;
+    pub(crate) const EXTENSION: u8 = 0x7f;
 }
 
 /// `descriptor_tag_extension` of the Opus descriptor.
 const OPUS_EXTENSION: u8 = 0x80;
 /// `format_identifier` of Opus.
-const OPUS_FORMAT: [u8; 4] = *b"Opus";
+pub(super) const OPUS_FORMAT: [u8; 4] = *b"Opus";
 
 /// An elementary stream of a PMT.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,7 +263,7 @@ pub struct PmtStream {
 }
 
 impl PmtStream {
-    fn descriptor(&self, wanted: u8) -> Option<&[u8]> {
+    pub(super) fn descriptor(&self, wanted: u8) -> Option<&[u8]> {
         Descriptors(&self.descriptors)
             .find(|(tag, _)| *tag == wanted)
             .map(|(_, data)| data)
@@ -289,38 +289,6 @@ impl PmtStream {
             _ => None,
         }
     }
-
-    /// The coding format, from stream type and descriptors.
-    pub fn codec(&self) -> Codec {
-        match self.stream_type {
-            StreamType::H264 => Codec::H264,
-            StreamType::HEVC => Codec::Hevc,
-            StreamType::AAC_ADTS | StreamType::AAC_LATM => Codec::Aac,
-            StreamType::MPEG1_VIDEO | StreamType::MPEG2_VIDEO => Codec::Mpeg2Video,
-            StreamType::SCTE35 => Codec::Scte35,
-            StreamType::MPEG1_AUDIO | StreamType::MPEG2_AUDIO => Codec::Mpeg,
-            StreamType::AC3 => Codec::Ac3,
-            StreamType::EAC3 => Codec::Eac3,
-            StreamType::MPEG4_VIDEO | StreamType::VVC | StreamType::VC1 => Codec::OtherVideo,
-            StreamType::TRUEHD | StreamType::DTS => Codec::OtherAudio,
-            StreamType::PRIVATE_DATA => match self.registration().as_ref() {
-                Some(&OPUS_FORMAT) => Codec::Opus,
-                Some(b"AC-3") => Codec::Ac3,
-                Some(b"EAC3") => Codec::Eac3,
-                Some(b"HEVC") => Codec::Hevc,
-                Some(b"AV01" | b"VC-1" | b"drac") => Codec::OtherVideo,
-                Some(b"DTS1" | b"DTS2" | b"DTS3" | b"BSSD" | b"AC-4") => Codec::OtherAudio,
-                _ if self.descriptor(tag::AC3).is_some() => Codec::Ac3,
-                _ if self.descriptor(tag::EAC3).is_some() => Codec::Eac3,
-                _ if self.descriptor(tag::AAC).is_some() => Codec::Aac,
-                _ if self.descriptor(tag::DTS).is_some() => Codec::OtherAudio,
-                _ if self.descriptor(tag::SUBTITLES).is_some() => Codec::Subtitles,
-                _ if self.descriptor(tag::TELETEXT).is_some() => Codec::Subtitles,
-                _ => Codec::Other,
-            },
-            _ => Codec::Other,
-        }
-    }
 }
 
 /// A program map table.
@@ -330,6 +298,8 @@ pub struct Pmt {
     pub program: u16,
     /// PID that carries the program clock reference.
     pub pcr_pid: Pid,
+    /// `format_identifier` of the program's registration descriptor.
+    pub registration: Option<[u8; 4]>,
     /// Elementary streams, in the table's order.
     pub streams: Vec<PmtStream>,
 }
@@ -338,7 +308,10 @@ pub struct Pmt {
 pub fn parse_pmt(section: &[u8]) -> Option<Pmt> {
     let (program, body) = body(section, TableId::PMT)?;
     let (&[p0, p1, l0, l1], rest) = body.split_first_chunk::<4>()?;
-    let mut rest = rest.get(length12(l0, l1)..)?;
+    let (info, mut rest) = rest.split_at_checked(length12(l0, l1))?;
+    let registration = Descriptors(info)
+        .find(|(tag, _)| *tag == tag::REGISTRATION)
+        .and_then(|(_, data)| data.first_chunk().copied());
     let mut streams = Vec::new();
     while let Some((&[stream_type, e0, e1, l0, l1], after)) = rest.split_first_chunk::<5>() {
         let (descriptors, next) = after.split_at_checked(length12(l0, l1))?;
@@ -352,6 +325,7 @@ pub fn parse_pmt(section: &[u8]) -> Option<Pmt> {
     Some(Pmt {
         program,
         pcr_pid: pid(p0, p1),
+        registration,
         streams,
     })
 }

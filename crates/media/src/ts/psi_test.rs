@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::access_unit::Codec;
 
 /// PMT of FFmpeg for H.264 and Opus stereo.
 const FFMPEG_PMT: &str =

@@ -14,10 +14,15 @@ use crate::h264::fixtures::{self, AUD, Slice, annexb};
 use crate::stream::{StreamInfo, StreamParams};
 use crate::time::Timestamp;
 
+/// A track of its own for each codec.
+fn track_of(codec: Codec) -> TrackId {
+    TrackId(codec.name().bytes().map(u32::from).sum())
+}
+
 /// A unit at this time, in ticks of 90 kHz.
 pub(crate) fn unit(codec: Codec, time: i64, data: impl Into<Bytes>) -> AccessUnit {
     AccessUnit {
-        track: TrackId(codec as u32),
+        track: track_of(codec),
         codec,
         data: data.into(),
         pts: Timestamp::mpeg(time),
@@ -70,7 +75,7 @@ pub(crate) fn sound(time: i64, size: usize) -> AccessUnit {
 
 fn stream(codec: Codec) -> StreamInfo {
     StreamInfo {
-        track: TrackId(codec as u32),
+        track: track_of(codec),
         codec,
         language: None,
         params: match codec {

@@ -7,6 +7,7 @@ use super::fault::FaultKind;
 use super::output::Output;
 use super::packet::{Packet, Pid};
 use super::pes::{MAX_HEADER_LEN, PesHeader};
+use super::unnamed::{Named, Unnamed};
 use super::video::VideoAssembler;
 use super::whole::WholeAssembler;
 use crate::access_unit::{Codec, TrackId};
@@ -45,6 +46,8 @@ enum Assembler {
     H264(Box<VideoAssembler>),
     Audio(AudioAssembler),
     Whole(WholeAssembler),
+    /// Its first packets will tell what it is.
+    Unnamed(Unnamed),
 }
 
 /// Enough of a payload to tell, together with the continuity counter, that it came before: its
@@ -76,12 +79,34 @@ enum Pes {
     Done { stuffed: bool },
 }
 
-#[derive(Debug)]
-pub(super) struct Track {
-    pub(super) pid: Pid,
+/// How a stream is coded, as the tables say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Coding {
     pub(super) codec: Codec,
     /// AAC comes in LATM rather than ADTS.
     pub(super) latm: bool,
+    /// Nothing names it, so its packets may.
+    pub(super) unnamed: bool,
+}
+
+impl Coding {
+    fn assembler(self, track: TrackId) -> Assembler {
+        match self.codec {
+            _ if self.unnamed => Assembler::Unnamed(Unnamed::default()),
+            Codec::H264 => Assembler::H264(Box::new(VideoAssembler::new(track))),
+            Codec::Aac if self.latm => Assembler::Audio(AudioAssembler::latm(track)),
+            Codec::Aac => Assembler::Audio(AudioAssembler::adts(track)),
+            Codec::Opus => Assembler::Audio(AudioAssembler::opus(track)),
+            codec => Assembler::Whole(WholeAssembler::new(track, codec)),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) pid: Pid,
+    /// What the tables say of it.
+    pub(super) coding: Coding,
     /// How many more of the last continuity counters were wrong than right.
     wrong_counters: u8,
     /// The length that PES headers state was wrong.
@@ -97,12 +122,10 @@ pub(super) struct Track {
 }
 
 impl Track {
-    pub(super) fn new(pid: Pid, codec: Codec, latm: bool, quiet: Duration) -> Self {
-        let track = TrackId(u32::from(pid.0));
+    pub(super) fn new(pid: Pid, coding: Coding, quiet: Duration) -> Self {
         Self {
             pid,
-            codec,
-            latm,
+            coding,
             wrong_counters: 0,
             wrong_lengths: false,
             continuity: None,
@@ -110,13 +133,7 @@ impl Track {
             scrambled: false,
             discontinuity: false,
             pes: Pes::Idle,
-            assembler: match codec {
-                Codec::H264 => Assembler::H264(Box::new(VideoAssembler::new(track))),
-                Codec::Aac if latm => Assembler::Audio(AudioAssembler::latm(track)),
-                Codec::Aac => Assembler::Audio(AudioAssembler::adts(track)),
-                Codec::Opus => Assembler::Audio(AudioAssembler::opus(track)),
-                _ => Assembler::Whole(WholeAssembler::new(track, codec)),
-            },
+            assembler: coding.assembler(TrackId(u32::from(pid.0))),
             false_ends: 0,
             quiet: QuietTime::new(quiet),
         }
@@ -198,6 +215,7 @@ impl Track {
                 Assembler::H264(video) => video.damage(),
                 Assembler::Audio(audio) => audio.damage(),
                 Assembler::Whole(whole) => whole.damage(),
+                Assembler::Unnamed(unnamed) => unnamed.damage(),
             },
         }
     }
@@ -212,7 +230,7 @@ impl Track {
                 video.begin_orphan();
                 self.pes = Pes::Body(None);
             }
-            Assembler::H264(_) | Assembler::Audio(_) => {}
+            Assembler::H264(_) | Assembler::Audio(_) | Assembler::Unnamed(_) => {}
             Assembler::Whole(whole) => whole.lose_unit(),
         }
     }
@@ -252,6 +270,7 @@ impl Track {
             Assembler::H264(video) => video.begin(times),
             Assembler::Audio(audio) => audio.begin(times),
             Assembler::Whole(whole) => whole.begin(times),
+            Assembler::Unnamed(unnamed) => unnamed.begin(times),
         }
         self.pes = Pes::Body(header.payload_len.filter(|_| !self.wrong_lengths));
         let payload = bytes.get(header.header_len..).unwrap_or_default();
@@ -303,6 +322,7 @@ impl Track {
             Assembler::H264(video) => video.append(bytes, out),
             Assembler::Audio(audio) => audio.append(bytes, out),
             Assembler::Whole(whole) => whole.append(bytes, out),
+            Assembler::Unnamed(unnamed) => unnamed.append(bytes),
         }
         match left {
             Some(left) => {
@@ -341,6 +361,59 @@ impl Track {
             Assembler::H264(video) => video.end(end, received, out),
             Assembler::Audio(audio) => audio.end(end, received, out),
             Assembler::Whole(whole) => whole.end(end, received, out),
+            Assembler::Unnamed(unnamed) => {
+                if let Some(named) = unnamed.end(received, end == End::Stream) {
+                    self.named(named, end, out);
+                }
+            }
+        }
+    }
+
+    /// What it is is known: it is told, and what was held goes its way.
+    fn named(&mut self, named: Named, end: End, out: &mut Output) {
+        let track = TrackId(u32::from(self.pid.0));
+        let undetermined = self.coding.codec == Codec::UNDETERMINED_AUDIO;
+        let codec = named.codec.unwrap_or(if undetermined {
+            Codec::UNKNOWN_AUDIO
+        } else {
+            self.coding.codec
+        });
+        let coding = Coding {
+            codec,
+            latm: named.latm,
+            unnamed: false,
+        };
+        out.set_codec(track, codec);
+        let before = std::mem::replace(&mut self.assembler, coding.assembler(track));
+        let Assembler::Unnamed(unnamed) = before else {
+            return;
+        };
+        for held in unnamed.into_held() {
+            match &mut self.assembler {
+                Assembler::Audio(audio) => {
+                    audio.begin(held.times);
+                    audio.append(&held.data, out);
+                    if held.damaged {
+                        audio.damage();
+                    }
+                    audio.end(End::Packet, held.received, out);
+                }
+                Assembler::Whole(whole) => {
+                    whole.begin(held.times);
+                    whole.append(&held.data, out);
+                    if held.damaged {
+                        whole.damage();
+                    }
+                    whole.end(End::Packet, held.received, out);
+                }
+                // No video is recognised so.
+                Assembler::H264(_) | Assembler::Unnamed(_) => {}
+            }
+        }
+        if end == End::Stream
+            && let Assembler::Audio(audio) = &mut self.assembler
+        {
+            audio.end(end, None, out);
         }
     }
 
@@ -368,6 +441,7 @@ impl Track {
             Assembler::H264(video) => (video.is_pending(), video.unit_time()),
             Assembler::Audio(audio) => (audio.is_pending(), None),
             Assembler::Whole(whole) => (whole.is_pending(), None),
+            Assembler::Unnamed(_) => (false, None),
         };
         (pending && !more_must_come)
             .then(|| self.quiet.deadline(unit_time))

@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::display::DisplayTimes;
 use super::fault::FaultKind;
 use super::output::Output;
 use super::packet::Pid;
-use super::timing::{UnitClock, ticks_of_frame};
+use super::timing::{Placed, UnitClock, ticks_of_frame};
 use super::track::{End, PesTimes};
 use crate::access_unit::{AccessUnit, Codec, TrackId, UnitFlags};
 use crate::h264::annexb::nal_units_from;
-use crate::h264::{AccessUnitDetector, Boundary, NalKind, UnitFacts};
+use crate::h264::{AccessUnitDetector, Boundary, NalKind, PicOrderCount, UnitFacts};
 use crate::stream::{Rational, StreamParams};
 
 /// A stream whose access units went on in the next PES packet so many times is no longer taken
@@ -44,6 +45,8 @@ pub(super) struct VideoAssembler {
     replaces: Option<usize>,
     joins: u8,
     clock: UnitClock,
+    order: PicOrderCount,
+    display: DisplayTimes,
     frame_rate: Option<Rational>,
     params_known: bool,
     // Kept for its allocation.
@@ -71,6 +74,8 @@ impl VideoAssembler {
             replaces: None,
             joins: 0,
             clock: UnitClock::new(track),
+            order: PicOrderCount::default(),
+            display: DisplayTimes::default(),
             frame_rate: None,
             params_known: false,
             boundaries: Vec::new(),
@@ -328,9 +333,10 @@ impl VideoAssembler {
         }
         self.learn_params(facts, out);
         let step = self.frame_rate.map(ticks_of_frame);
-        let Some(placed) = self.clock.place(times, step, before.is_some(), out) else {
+        let Some(mut placed) = self.clock.place(times, step, before.is_some(), out) else {
             return (data, stated, damaged);
         };
+        self.show(&mut placed, stated.pts.is_some(), step, facts);
         stated.pts = Some(placed.pts.ticks);
         stated.dts = Some(placed.dts.ticks);
         out.unit(AccessUnit {
@@ -344,10 +350,32 @@ impl VideoAssembler {
                 damaged,
                 discontinuity: placed.discontinuity,
                 replaces_previous: before.is_some(),
+                hidden: false,
             },
             received,
         });
         (data, stated, damaged)
+    }
+
+    /// Puts a picture that does not state when it is shown among those that do.
+    fn show(&mut self, placed: &mut Placed, stated: bool, step: Option<i64>, facts: &UnitFacts) {
+        let sets = self.detector.parameter_sets();
+        let Some((slice, sps)) = facts
+            .first_slice
+            .and_then(|slice| Some((slice, sets.active_sps(&slice)?)))
+        else {
+            return;
+        };
+        let Some(count) = self.order.next(&slice, sps) else {
+            return;
+        };
+        if stated {
+            let (pts, dts) = (placed.pts, placed.dts);
+            self.display.stated(count, slice.idr, pts, dts);
+        } else if let Some(pts) = self.display.guessed(count, slice.idr, placed.dts, step) {
+            placed.pts = pts;
+            placed.dts = placed.dts.min(pts);
+        }
     }
 
     /// The bytes of a unit; a keyframe that comes without its parameter sets gets those of earlier

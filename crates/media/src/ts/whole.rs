@@ -133,6 +133,7 @@ impl WholeAssembler {
                 damaged: self.damaged,
                 discontinuity: placed.discontinuity,
                 replaces_previous: replaces,
+                hidden: false,
             },
             received,
         });

@@ -200,3 +200,78 @@ fn how_a_stream_is_cut_does_not_matter() {
         }
     }
 }
+
+/// FFmpeg calls AAC private data in its `.m2ts`, and reads it by its frames.
+#[test]
+fn sound_that_the_tables_do_not_name() {
+    let found = check("aac_unnamed.m2ts");
+    assert_eq!(found.stats.packet_len, 192);
+    let before: Vec<_> = demux(&clip_bytes("aac_unnamed.m2ts")[..192 * 4]).streams;
+    assert_eq!(before[1].codec, Codec::UNDETERMINED_AUDIO);
+}
+
+/// Bytes of every PES header of `pid` in packets of 188 bytes.
+fn pes_headers(stream: &mut [u8], pid: u16, mut each: impl FnMut(usize, &mut [u8])) {
+    let mut number = 0;
+    for packet in stream.chunks_exact_mut(188) {
+        let of_pid = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]) == pid;
+        if of_pid && packet[1] & 0x40 != 0 {
+            let adaptation = packet[3] & 0x20 != 0;
+            let begin = if adaptation {
+                5 + usize::from(packet[4])
+            } else {
+                4
+            };
+            each(number, &mut packet[begin..]);
+            number += 1;
+        }
+    }
+}
+
+/// Takes the times out of a PES header, which become stuffing.
+fn forget_times(header: &mut [u8]) {
+    header[7] &= 0x3f;
+    let length = usize::from(header[8]);
+    header[9..9 + length].fill(0xff);
+}
+
+#[test]
+fn b_frames_without_times_are_put_where_their_order_says() {
+    for name in [
+        "bframes_360p30_high_aac.ts",
+        "h264_paff.ts",
+        "h264_mbaff_bframes.ts",
+    ] {
+        let mut stream = clip_bytes(name);
+        let times = |stream: &[u8]| -> Vec<_> {
+            let found = demux(stream);
+            let video = found.track(0x100);
+            video
+                .iter()
+                .map(|unit| (unit.pts.ticks, unit.dts.ticks))
+                .collect()
+        };
+        let stated = times(&stream);
+        let mut without = 0;
+        // Keyframes among them.
+        pes_headers(&mut stream, 0x100, |number, header| {
+            if number % 3 != 0 {
+                forget_times(header);
+                without += 1;
+            }
+        });
+        assert!(without > stated.len() / 2, "{name}");
+        let guessed = times(&stream);
+        assert_eq!(guessed.len(), stated.len(), "{name}");
+        for (at, (guessed, stated)) in guessed.iter().zip(&stated).enumerate() {
+            // Where frames do not last a whole number of ticks.
+            let off = (guessed.0 - stated.0)
+                .abs()
+                .max((guessed.1 - stated.1).abs());
+            assert!(
+                off <= 3,
+                "{name} picture {at}: {guessed:?} instead of {stated:?}"
+            );
+        }
+    }
+}
