@@ -18,7 +18,7 @@ pub(crate) struct ReadFlags {
 }
 
 impl ReadFlags {
-    fn options(self) -> ReadOptions {
+    pub(crate) fn options(self) -> ReadOptions {
         ReadOptions {
             program: self.program,
         }

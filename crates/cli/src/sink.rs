@@ -7,6 +7,13 @@ use std::path::Path;
 use trickle_session::record::Mp4Recorder;
 
 use crate::error::CliError;
+use crate::input::ReadFlags;
+
+/// Whether a file of this name is written as MP4.
+pub(crate) fn is_mp4(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|name| name.eq_ignore_ascii_case("mp4"))
+}
 
 /// Takes the bytes of a transport stream.
 pub(crate) enum Sink {
@@ -18,17 +25,17 @@ pub(crate) enum Sink {
 
 impl Sink {
     /// A new file, in place of one of that name; `-` is stdout.
-    pub(crate) fn create(path: &Path) -> Result<Self, CliError> {
+    /// `read` says what of a transport stream an MP4 is made of.
+    pub(crate) fn create(path: &Path, read: ReadFlags) -> Result<Self, CliError> {
         if path == Path::new("-") {
             return Ok(Self::Plain(Box::new(io::stdout())));
         }
         let file = File::create(path).map_err(|error| {
             CliError::caused(format!("cannot create {}", path.display()), &error)
         })?;
-        let extension = path.extension().unwrap_or_default();
-        Ok(if extension.eq_ignore_ascii_case("mp4") {
+        Ok(if is_mp4(path) {
             // Fragments are written whole: a buffer would only hold them back.
-            Self::Mp4(Box::new(Mp4Recorder::new(file)))
+            Self::Mp4(Box::new(Mp4Recorder::new(file, read.options())))
         } else {
             Self::Plain(Box::new(BufWriter::new(file)))
         })

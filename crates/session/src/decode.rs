@@ -29,6 +29,9 @@ const MAX_BREAKS: u32 = 8;
 /// Of these, the times after which the next backend takes its place for this session.
 const GIVE_UP: u32 = 3;
 
+/// Most pictures that are awaited from the decoder and not to be shown.
+const MAX_HIDDEN: usize = 64;
+
 /// The decoding stage.
 pub(crate) struct DecodeStage {
     shared: Arc<Shared>,
@@ -44,6 +47,8 @@ pub(crate) struct DecodeStage {
     broke: Option<(String, String)>,
     pacer: Pacer,
     last_pts: Option<Timestamp>,
+    /// Times of pictures that were decoded and are not to be shown.
+    hidden: Vec<Timestamp>,
     /// The picture before was lost here, and counted so.
     lost_last: bool,
 }
@@ -78,6 +83,7 @@ impl DecodeStage {
             broke: None,
             pacer: Pacer::new(),
             last_pts: None,
+            hidden: Vec::new(),
             lost_last: false,
         }
     }
@@ -119,6 +125,15 @@ impl DecodeStage {
             self.close_video()?;
         }
         self.streams = Some(Arc::clone(&streams));
+        if let Some(video) = streams
+            .video
+            .as_ref()
+            .filter(|video| !video.codec.is_used())
+        {
+            let codec = video.codec;
+            let reason = format!("{codec} is not read here: encode it as H.264 first");
+            return self.refuse(VideoParams::unknown(codec), &reason);
+        }
         self.send(Item::Streams(streams))
     }
 
@@ -153,6 +168,11 @@ impl DecodeStage {
             stats.dropped.no_keyframe.add(1);
             return Ok(());
         };
+        if unit.flags.hidden {
+            // Some may never come out.
+            self.hidden.truncate(MAX_HIDDEN);
+            self.hidden.push(unit.pts);
+        }
         match open.decoder.push(&unit) {
             Ok(()) => {}
             Err(CodecError::Broken { backend, detail }) => {
@@ -198,6 +218,10 @@ impl DecodeStage {
     fn pull_video(&mut self) -> Result<(), Over> {
         while let Some(mut frame) = self.video.as_mut().and_then(|open| open.decoder.pull()) {
             self.breaks = 0;
+            if let Some(at) = self.hidden.iter().position(|pts| *pts == frame.pts()) {
+                self.hidden.swap_remove(at);
+                continue;
+            }
             let stats = &self.shared.stats;
             stats.decoded.add(1);
             if self.last_pts.is_some_and(|last| frame.pts() <= last) {
@@ -309,6 +333,9 @@ impl DecodeStage {
             if stats.audio_errors.get().is_power_of_two() {
                 tracing::warn!(%error, count = stats.audio_errors.get(), "damaged sound");
             }
+        }
+        if unit.flags.hidden {
+            while decoder.pull().is_some() {}
         }
         self.pull_audio()
     }

@@ -23,6 +23,8 @@ pub(crate) struct Intake {
     streams: Streams,
     /// What the container held last.
     found: Vec<StreamInfo>,
+    /// Sound that is left out, and why.
+    refused: Option<(Codec, &'static str)>,
 }
 
 /// The session is over for this stage.
@@ -41,6 +43,7 @@ impl Intake {
                 route: AudioRoute::None,
             },
             found: Vec::new(),
+            refused: None,
         }
     }
 
@@ -58,15 +61,25 @@ impl Intake {
         };
         let video = pick(MediaKind::Video, &self.streams.video);
         let audio = pick(MediaKind::Audio, &self.streams.audio);
-        let route = audio
+        let refused = audio
             .as_ref()
-            .map_or(AudioRoute::None, |audio| self.route(audio.codec));
+            .and_then(|audio| Some((audio.codec, self.refusal(audio.codec)?)));
+        let route = match &audio {
+            Some(audio) if refused.is_none() => self.route(audio.codec),
+            _ => AudioRoute::None,
+        };
         let mut facts = self.shared.stats.facts();
         facts.input.video_codec = video.as_ref().map(|stream| stream.codec);
         facts.input.audio_codec = audio.as_ref().map(|stream| stream.codec);
         facts.audio.route = route;
-        facts.audio.note = None;
+        facts.audio.note = refused.map(|(codec, reason)| format!("{codec} {reason}"));
+        if refused != self.refused
+            && let Some(reason) = &facts.audio.note
+        {
+            tracing::error!(reason, "sound is left out");
+        }
         drop(facts);
+        self.refused = refused;
         let streams = Streams {
             video,
             audio: audio.filter(|_| route != AudioRoute::None),
@@ -84,6 +97,19 @@ impl Intake {
         }
         self.streams = streams.clone();
         self.send(Item::Streams(Arc::new(streams)))
+    }
+
+    /// Why nothing can be done with sound in this coding, where that is known by its name.
+    fn refusal(&self, codec: Codec) -> Option<&'static str> {
+        let decoded = !matches!(self.route(codec), AudioRoute::Copied | AudioRoute::None);
+        match codec {
+            _ if self.audio == AudioMode::None => None,
+            Codec::UNDETERMINED_AUDIO => None,
+            _ if !codec.is_used() => Some("is not read here"),
+            Codec::Aac | Codec::Opus => None,
+            _ if decoded => Some("cannot be decoded, only passed on with --audio copy"),
+            _ => None,
+        }
     }
 
     fn route(&self, codec: Codec) -> AudioRoute {
@@ -113,8 +139,8 @@ impl Intake {
         let stats = &self.shared.stats;
         let (video, stream) = match (of(&self.streams.video), of(&self.streams.audio)) {
             (Some(stream), _) => {
-                // The same picture again, whole this time, is none more.
-                if !unit.flags.replaces_previous {
+                // The same picture again, whole this time, is none more; nor is one that is not shown.
+                if !unit.flags.replaces_previous && !unit.flags.hidden {
                     stats.video_in.add(1);
                     if let Some(now) = unit.received {
                         stats.video_in_rate.tick(now);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::Handle;
-use trickle_media::Backends;
+use trickle_media::{Backends, Codec};
 use trickle_processor::{Driver, Params, SharedModel, StreamContext};
 
 use crate::config::{AudioMode, EncodeConfig, OnError};
@@ -85,6 +85,12 @@ pub enum OfflineError {
     /// The output cannot be written.
     #[error("writing the output: {0}")]
     Write(#[source] io::Error),
+    /// It has pictures, and none of them could be decoded; what sound there is was written.
+    #[error("none of its {0} pictures could be decoded")]
+    NoPictures(Codec),
+    /// It has streams, and nothing came of them.
+    #[error("nothing of it could be used")]
+    Nothing,
     /// A stage gave up.
     #[error("{0}")]
     Ended(EndReason),
@@ -161,6 +167,15 @@ pub fn process<W: Write>(
         return Err(OfflineError::Ended(reason));
     }
     let snapshot = shared.stats.snapshot(std::time::Instant::now());
+    if let Some(codec) = snapshot.facts.input.video_codec
+        && snapshot.frames.received > 0
+        && shared.stats.decoded.get() == 0
+    {
+        return Err(OfflineError::NoPictures(codec));
+    }
+    if shared.stats.bytes_out.get() == 0 {
+        return Err(OfflineError::Nothing);
+    }
     Ok(OfflineSummary {
         frames: snapshot.frames,
         input: snapshot.facts.input,

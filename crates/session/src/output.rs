@@ -24,6 +24,8 @@ const START_WAIT: Duration = Duration::from_secs(10);
 
 /// Pictures that wait at most until it is known what the sound beside them is.
 const MAX_EARLY: usize = 30;
+/// So many of a file, where waiting delays nobody.
+const MAX_EARLY_OFFLINE: usize = 256;
 
 /// Tracks of the output's streams.
 const VIDEO: TrackId = TrackId(1);
@@ -43,11 +45,15 @@ pub(crate) struct Chunk {
 /// It begins with a keyframe, or with sound where there are no pictures. Streams that come or go
 /// later do so at the next keyframe: a new segment begins there, with tables that say so.
 pub(crate) struct Output {
+    live: bool,
     interleaver: Interleaver,
     /// The streams to be expected, once known.
     expected: Option<Arc<Streams>>,
     /// The stream of the last packet of sound, as it came and as it is muxed.
     sound: Option<(Arc<StreamInfo>, StreamInfo)>,
+    /// Whether it was known what the sound is when the first picture came: if not, it is encoded
+    /// as stereo.
+    sound_known: Option<bool>,
     /// Sound that cannot be muxed; the reason was reported.
     refused: Option<StreamInfo>,
     mux: Option<Mux>,
@@ -86,10 +92,12 @@ impl Output {
     /// Segments are about `target` long: as long as a GOP.
     pub(crate) fn new(live: bool, target: Duration) -> Self {
         Self {
+            live,
             target,
             interleaver: Interleaver::new(live),
             expected: None,
             sound: None,
+            sound_known: None,
             refused: None,
             mux: None,
             waiting_since: None,
@@ -108,6 +116,9 @@ impl Output {
                 self.release_early(now, shared);
             }
             Item::Encoded(encoded) => {
+                if self.sound_known.is_none() {
+                    self.sound_known = Some(!self.is_sound_unknown());
+                }
                 self.early.push_back(encoded);
                 self.release_early(now, shared);
             }
@@ -191,9 +202,14 @@ impl Output {
     }
 
     /// Takes the pictures that waited, unless the output would begin without its sound: what is
-    /// copied is known by its first packet only.
+    /// copied is known by its first packet only; of a file, nothing is promised that may not come.
     fn release_early(&mut self, now: Option<Instant>, shared: &Shared) {
-        while self.early.len() > MAX_EARLY || !self.awaits_sound() {
+        let most = if self.live {
+            MAX_EARLY
+        } else {
+            MAX_EARLY_OFFLINE
+        };
+        while self.early.len() > most || !self.awaits_sound() {
             let Some(encoded) = self.early.pop_front() else {
                 break;
             };
@@ -201,10 +217,20 @@ impl Output {
         }
     }
 
+    fn is_sound_unknown(&self) -> bool {
+        let sound = self
+            .expected
+            .as_ref()
+            .and_then(|streams| streams.audio.as_ref());
+        sound.is_some_and(|sound| sound.params == StreamParams::Unknown)
+    }
+
     fn awaits_sound(&self) -> bool {
         let promised = self.expected.as_ref().filter(|streams| {
             let known = |sound: &Arc<StreamInfo>| sound.params != StreamParams::Unknown;
-            streams.route == AudioRoute::Copied && !streams.audio.as_ref().is_none_or(known)
+            let copied = streams.route == AudioRoute::Copied;
+            !self.live && streams.audio.is_some()
+                || copied && !streams.audio.as_ref().is_none_or(known)
         });
         self.mux.is_none() && promised.is_some() && self.interleaver.first().is_none()
     }
@@ -354,8 +380,10 @@ impl Output {
         }
         let coded = match (&promised.params, streams.route) {
             (_, AudioRoute::Copied) => StreamInfo::clone(promised),
-            (StreamParams::Audio(params), _) => coded_stream(mode, params.channels.min(2)),
-            (StreamParams::Unknown | StreamParams::Video(_), _) => coded_stream(mode, 2),
+            (StreamParams::Audio(params), _) if self.sound_known != Some(false) => {
+                coded_stream(mode, params.channels.min(2))
+            }
+            _ => coded_stream(mode, 2),
         };
         Some(StreamInfo {
             track: SOUND,

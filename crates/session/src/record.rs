@@ -4,9 +4,11 @@ use std::io::{self, Write};
 
 use bytes::BytesMut;
 use trickle_media::StreamInfo;
+use trickle_media::access_unit::MediaKind;
 use trickle_media::mp4;
 use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
 
+use crate::feed::ReadOptions;
 use crate::selection::{Selected, Selection};
 
 /// Takes the bytes of a transport stream and writes a fragmented MP4 file of its first video and
@@ -18,6 +20,8 @@ use crate::selection::{Selected, Selection};
 pub struct Mp4Recorder<W> {
     demuxer: Demuxer,
     selection: Selection,
+    /// Those of the stream when the recording began.
+    streams: Vec<StreamInfo>,
     /// `None` until the streams are known.
     writer: Option<mp4::Writer>,
     fragment: BytesMut,
@@ -30,10 +34,14 @@ pub struct Mp4Recorder<W> {
 
 impl<W: Write> Mp4Recorder<W> {
     /// A recorder into `file`, which is only ever appended to.
-    pub fn new(file: W) -> Self {
+    pub fn new(file: W, options: ReadOptions) -> Self {
         Self {
-            demuxer: Demuxer::new(DemuxOptions::default()),
+            demuxer: Demuxer::new(DemuxOptions {
+                program: options.program,
+                ..DemuxOptions::default()
+            }),
             selection: Selection::new(),
+            streams: Vec::new(),
             writer: None,
             fragment: BytesMut::new(),
             begun: false,
@@ -60,8 +68,7 @@ impl<W: Write> Mp4Recorder<W> {
                 || "no keyframe and no sound came".into(),
                 |error| error.to_string(),
             );
-            let message = format!("nothing could be recorded: {reason}");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            return Err(nothing(&reason));
         }
         self.file.flush()?;
         Ok(self.file)
@@ -83,7 +90,7 @@ impl<W: Write> Mp4Recorder<W> {
         while let Some(selected) = self.selection.pop() {
             let unit = match selected {
                 Selected::Streams(streams) => {
-                    self.begin(&streams);
+                    self.begin(&streams)?;
                     continue;
                 }
                 Selected::Unit(unit) => unit,
@@ -101,16 +108,24 @@ impl<W: Write> Mp4Recorder<W> {
         Ok(())
     }
 
-    /// Opens the file for the streams that it can hold. Its tracks are fixed then.
-    fn begin(&mut self, streams: &[StreamInfo]) {
+    /// Opens the file for the streams that it can hold. Its tracks are fixed then. Pictures that it
+    /// cannot hold are no recording without them.
+    fn begin(&mut self, streams: &[StreamInfo]) -> io::Result<()> {
         if self.writer.is_some() {
-            tracing::warn!("the stream changes; the recording goes on with the tracks that it has");
-            return;
+            if changed(&self.streams, streams) {
+                tracing::warn!(
+                    "the stream changes; the recording goes on with the tracks that it has"
+                );
+            }
+            return Ok(());
         }
         let mut held: Vec<StreamInfo> = Vec::new();
         for stream in streams {
             held.push(stream.clone());
             if let Err(error) = mp4::Writer::new(&held) {
+                if stream.codec.kind() == MediaKind::Video {
+                    return Err(nothing(&error.to_string()));
+                }
                 tracing::warn!(%error, "a stream is left out of the recording");
                 self.refused = Some(error);
                 held.pop();
@@ -118,7 +133,9 @@ impl<W: Write> Mp4Recorder<W> {
         }
         if !held.is_empty() {
             self.writer = mp4::Writer::new(&held).ok();
+            self.streams = streams.to_vec();
         }
+        Ok(())
     }
 
     fn store(&mut self) -> io::Result<()> {
@@ -130,6 +147,23 @@ impl<W: Write> Mp4Recorder<W> {
         self.fragment.clear();
         Ok(())
     }
+}
+
+fn nothing(reason: &str) -> io::Error {
+    let message = format!("nothing could be recorded: {reason}");
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+/// Whether a track comes, or goes on as another: pictures bring what changes of them along.
+fn changed(before: &[StreamInfo], after: &[StreamInfo]) -> bool {
+    let lasts = |stream: &StreamInfo| {
+        let same = |other: &StreamInfo| {
+            (other.track, other.codec) == (stream.track, stream.codec)
+                && (other.params == stream.params || stream.codec.kind() == MediaKind::Video)
+        };
+        before.iter().any(same)
+    };
+    !after.iter().all(lasts)
 }
 
 impl<W: Write> Write for Mp4Recorder<W> {

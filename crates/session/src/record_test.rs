@@ -10,7 +10,11 @@ use super::*;
 use crate::feed::{MediaEvent, MediaReader, ReadOptions};
 
 fn recorded(stream: &[u8], piece: usize) -> io::Result<Vec<u8>> {
-    let mut recorder = Mp4Recorder::new(Vec::new());
+    recorded_of(stream, piece, ReadOptions::default())
+}
+
+fn recorded_of(stream: &[u8], piece: usize, options: ReadOptions) -> io::Result<Vec<u8>> {
+    let mut recorder = Mp4Recorder::new(Vec::new(), options);
     for piece in stream.chunks(piece) {
         recorder.write_all(piece)?;
     }
@@ -68,7 +72,7 @@ fn every_unit_is_in_the_recording_at_its_time() {
 fn a_recording_that_is_cut_plays_up_to_there() {
     let stream = clip_bytes("live_720p25_baseline_opus.ts");
     // Killed: nobody finishes it.
-    let mut recorder = Mp4Recorder::new(Vec::new());
+    let mut recorder = Mp4Recorder::new(Vec::new(), ReadOptions::default());
     recorder.write_all(&stream).unwrap();
     let whole = recorder.file;
     let all = units(&recorded(&stream, 1_316).unwrap()).len();
@@ -107,7 +111,47 @@ fn a_stream_that_starts_over_leaves_no_gap() {
 #[test]
 fn what_mp4_cannot_hold_is_refused_with_the_reason() {
     let error = recorded(&clip_bytes("hevc_240p25.ts"), 1_316).unwrap_err();
-    assert!(error.to_string().contains("nothing could be recorded"));
+    let told = error.to_string();
+    assert!(
+        told.contains("nothing could be recorded") && told.contains("hevc"),
+        "{told}"
+    );
     let error = recorded(&[0x55; 4_000], 1_316).unwrap_err();
     assert!(error.to_string().contains("no keyframe"), "{error}");
+}
+
+#[test]
+fn one_of_several_programs_is_recorded() {
+    let stream = clip_bytes("two_programs.ts");
+    let size = |program: Option<u16>| {
+        let file = recorded_of(&stream, 1_316, ReadOptions { program }).unwrap();
+        let reader = mp4::Reader::open(Cursor::new(&file), file.len() as u64).unwrap();
+        // Program 3 has MP2, which is left out.
+        let [video] = reader.streams() else {
+            panic!("{:?}", reader.streams())
+        };
+        let trickle_media::stream::StreamParams::Video(video) = &video.params else {
+            panic!("{video:?}")
+        };
+        (video.width, video.height)
+    };
+    assert_eq!(size(None), (128, 96));
+    assert_eq!(size(Some(8)), (96, 64));
+    let error = recorded_of(&stream, 1_316, ReadOptions { program: Some(5) }).unwrap_err();
+    assert!(
+        error.to_string().contains("nothing could be recorded"),
+        "{error}"
+    );
+}
+
+#[test]
+fn sound_is_recorded_whatever_the_tables_call_it_and_refused_by_its_name() {
+    let mut stream = clip_bytes("ac3_51.ts");
+    let alone = recorded(&stream, 1_316).unwrap_err();
+    assert!(alone.to_string().contains("ac3"), "{alone}");
+    stream = clip_bytes("aac_unnamed.m2ts");
+    let file = recorded(&stream, 1_316).unwrap();
+    let reader = mp4::Reader::open(Cursor::new(&file), file.len() as u64).unwrap();
+    let codecs: Vec<_> = reader.streams().iter().map(|stream| stream.codec).collect();
+    assert_eq!(codecs, [Codec::H264, Codec::Aac]);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use trickle_media::access_unit::MediaKind;
+use trickle_media::access_unit::{Codec, MediaKind};
 use trickle_media::stream::StreamParams;
 use trickle_media::{AccessUnit, StreamInfo};
 
@@ -69,7 +69,10 @@ impl Selection {
     /// Streams that nothing is known of are waited for, or with `give_up` left out.
     fn choose(&mut self, give_up: bool) {
         let mut streams = first_of_each_kind(&self.found);
-        let known = |stream: &StreamInfo| stream.params != StreamParams::Unknown;
+        // Nothing more will be known of what is not read here.
+        let known = |stream: &StreamInfo| {
+            stream.params != StreamParams::Unknown || !may_be_used(stream.codec)
+        };
         if give_up {
             streams.retain(known);
         } else if !streams.iter().all(known) {
@@ -94,10 +97,16 @@ impl Selection {
     }
 }
 
+/// Sound that is not read here is left out where there are pictures; else it is there to be refused
+/// by name, as pictures always are.
 fn first_of_each_kind(streams: &[StreamInfo]) -> Vec<StreamInfo> {
-    [MediaKind::Video, MediaKind::Audio]
-        .into_iter()
-        .filter_map(|kind| StreamInfo::choose(streams, kind, None))
-        .cloned()
-        .collect()
+    let first = |kind: MediaKind| StreamInfo::choose(streams, kind, None);
+    let video = first(MediaKind::Video);
+    let audio = first(MediaKind::Audio);
+    let audio = audio.filter(|audio| video.is_none() || may_be_used(audio.codec));
+    video.into_iter().chain(audio).cloned().collect()
+}
+
+fn may_be_used(codec: Codec) -> bool {
+    codec.is_used() || codec == Codec::UNDETERMINED_AUDIO
 }

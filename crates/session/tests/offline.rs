@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod common;
+mod unusual;
 
 use std::io::Cursor;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,9 +33,17 @@ fn run_with(
     processor: &str,
     clip: &str,
 ) -> (Vec<u8>, Result<OfflineSummary, OfflineError>) {
+    run_file(config, processor, clip_bytes(clip))
+}
+
+fn run_file(
+    config: &OfflineConfig,
+    processor: &str,
+    file: Vec<u8>,
+) -> (Vec<u8>, Result<OfflineSummary, OfflineError>) {
     let runtime = Runtime::new().expect("a runtime");
     let mut output = Vec::new();
-    let source = source(clip_bytes(clip));
+    let source = source(file);
     let result = process(
         config,
         &model(processor),

@@ -16,7 +16,7 @@ use trickle_session::{EncodeConfig, WorkerParams};
 use crate::error::CliError;
 use crate::input::ReadFlags;
 use crate::settings::{BackendFlags, EncodeFlags, ProcessorFlags, params};
-use crate::sink::Sink;
+use crate::sink::{Sink, is_mp4};
 use crate::ui::Ui;
 use crate::{input, interrupt};
 
@@ -92,11 +92,7 @@ pub(crate) async fn run(args: ProcessArgs, registry: &Registry, ui: &Ui) -> Resu
 }
 
 fn check_output(args: &ProcessArgs, encode: &EncodeConfig) -> Result<(), CliError> {
-    let mp4 = args
-        .output
-        .extension()
-        .is_some_and(|name| name.eq_ignore_ascii_case("mp4"));
-    if mp4 && encode.codec != Codec::H264 {
+    if is_mp4(&args.output) && encode.codec != Codec::H264 {
         return Err(CliError::usage(format!(
             "MP4 files are written with H.264 only, not {}",
             encode.codec
@@ -132,7 +128,7 @@ impl Job {
         let source = input::open(&self.input, self.read)?;
         let size = std::fs::metadata(&self.input).map(|file| file.len()).ok();
         let mut output = Stoppable {
-            inner: Sink::create(&self.output)?,
+            inner: Sink::create(&self.output, ReadFlags::default())?,
             stop: self.stop.clone(),
         };
         let bar = match size {
@@ -160,6 +156,9 @@ impl Job {
         };
         // What was written until an error is still made a file that plays.
         let finished = output.inner.finish();
+        if processed.is_err() {
+            self.remove_empty();
+        }
         match processed {
             Ok(summary) => {
                 finished.map_err(|error| write_failed(&error))?;
@@ -170,10 +169,28 @@ impl Job {
                 self.output.display()
             ))),
             Err(OfflineError::Write(error)) => Err(write_failed(&error)),
-            Err(error) => Err(CliError::caused(
-                format!("cannot process {}", input::name(&self.input)),
-                &error,
-            )),
+            Err(error) => {
+                let unusable = matches!(error, OfflineError::NoPictures(_) | OfflineError::Nothing);
+                let what = format!("cannot process {}", input::name(&self.input));
+                let told = CliError::caused(what, &error);
+                Err(if unusable {
+                    told.hint("`trickle probe` says what is wrong with it")
+                } else {
+                    told
+                })
+            }
+        }
+    }
+}
+
+impl Job {
+    /// A file that nothing was written to says less than none.
+    fn remove_empty(&self) {
+        let empty = |file: std::fs::Metadata| file.is_file() && file.len() == 0;
+        if std::fs::metadata(&self.output).is_ok_and(empty)
+            && let Err(error) = std::fs::remove_file(&self.output)
+        {
+            tracing::debug!(%error, "an empty output stays");
         }
     }
 }

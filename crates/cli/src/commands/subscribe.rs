@@ -10,7 +10,8 @@ use url::Url;
 
 use crate::channel::ConnectFlags;
 use crate::error::CliError;
-use crate::sink::Sink;
+use crate::input::ReadFlags;
+use crate::sink::{Sink, is_mp4};
 use crate::ui::Ui;
 use crate::{channel, interrupt};
 
@@ -26,12 +27,15 @@ pub(crate) struct SubscribeArgs {
     /// Where to write: an MP4 if it is named .mp4, else the bytes as they come; - is stdout
     #[arg(short, long, value_name = "FILE|-", default_value = "-")]
     output: PathBuf,
+    #[command(flatten)]
+    read: ReadFlags,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   trickle subscribe http://127.0.0.1:2939/out -o out.ts
   trickle subscribe http://127.0.0.1:2939/out -o recording.mp4
+  trickle subscribe http://127.0.0.1:2939/multiplex -o second.mp4 --program 2
   trickle subscribe http://127.0.0.1:2939/out | ffplay -fflags nobuffer -
 
 It starts with the segment that is being written, and ends with the channel or with Ctrl-C. An MP4
@@ -39,7 +43,12 @@ that was cut short plays up to its last complete group of pictures.";
 
 pub(crate) async fn run(args: SubscribeArgs, ui: &Ui) -> Result<(), CliError> {
     let stop = interrupt::token(ui);
-    let mut output = Sink::create(&args.output)?;
+    if args.read.program.is_some() && !is_mp4(&args.output) {
+        return Err(CliError::usage(
+            "--program says what an MP4 is made of; all else is written as it comes",
+        ));
+    }
+    let mut output = Sink::create(&args.output, args.read)?;
     let mut subscriber = args
         .connect
         .client()?

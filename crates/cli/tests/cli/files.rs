@@ -137,3 +137,21 @@ fn a_program_that_is_not_there_is_told() {
     let report = succeed(&["probe", &clip("ptswrap_180p30.ts"), "--program", "7"]);
     assert!(report.contains("program"), "{report}");
 }
+
+#[test]
+fn what_cannot_be_processed_leaves_no_empty_file() {
+    let dir = Dir::new("refused");
+    let mut file = std::fs::read(clip("bunny_720p25_main_aac51.mp4")).unwrap();
+    let entry = file.windows(4).rposition(|found| found == b"avc1").unwrap();
+    file[entry..entry + 4].copy_from_slice(b"vp09");
+    let input = dir.file("vp9.mp4");
+    std::fs::write(&input, file).unwrap();
+    for name in ["out.ts", "out.mp4"] {
+        let output = dir.file(name);
+        let message = fail(1, &["process", &input, &output]);
+        assert!(message.contains("vp9 is not read here"), "{message}");
+        assert!(!std::path::Path::new(&output).exists(), "{name}");
+    }
+    let report = probe(&input);
+    assert_eq!(stream(&report, "video")["codec"], "vp9");
+}

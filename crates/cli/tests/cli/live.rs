@@ -1,6 +1,8 @@
 //! Commands on channels: publish, subscribe, probe, demo.
 
-use crate::support::{Background, Dir, clip, fail, http, probe, stream, succeed};
+use std::time::Duration;
+
+use crate::support::{Background, Dir, clip, fail, http, post, probe, stream, succeed};
 
 /// The beginning of a clip, cut at a packet.
 fn beginning(dir: &Dir, name: &str, packets: usize) -> String {
@@ -29,6 +31,34 @@ fn what_is_published_is_what_a_subscriber_writes_down() {
     assert_eq!(after_video["units"], before["units"]);
     assert_eq!(after_video["duration_s"], before["duration_s"]);
     assert_eq!(after["faults"], 0);
+}
+
+#[test]
+fn one_program_of_a_channel_is_recorded() {
+    let dir = Dir::new("program");
+    let (_relay, url) = Background::server(&["relay", "--addr", "127.0.0.1:0", "--autocreate"]);
+    let channel = format!("{url}in");
+    http("POST", &channel, "Expect-Content: video/mp2t\r\n", "");
+    let plain = dir.file("plain.ts");
+    let message = fail(2, &["subscribe", &channel, "-o", &plain, "--program", "8"]);
+    assert!(message.contains("--program"), "{message}");
+
+    let output = dir.file("eight.mp4");
+    let recorder = Background::start(&["subscribe", &channel, "-o", &output, "--program", "8"]);
+    // The whole multiplex, as it is: `publish` would pick one program of it.
+    let clip = std::fs::read(clip("two_programs.ts")).unwrap();
+    let recorded = || std::fs::metadata(&output).is_ok_and(|file| file.len() > 0);
+    for segment in 0.. {
+        assert!(segment < 500, "nothing is recorded");
+        post(&format!("{channel}/{segment}"), &clip);
+        if recorded() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(recorder.terminate().success());
+    let report = probe(&output);
+    assert_eq!(stream(&report, "video")["video"]["width"], 96);
 }
 
 #[test]

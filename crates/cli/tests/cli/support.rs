@@ -146,6 +146,24 @@ pub fn http(method: &str, url: &str, headers: &str, body: &str) -> String {
     answer
 }
 
+/// Posts bytes as one segment.
+pub fn post(url: &str, bytes: &[u8]) {
+    let rest = url.strip_prefix("http://").unwrap();
+    let (host, path) = rest.split_at(rest.find('/').unwrap());
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
+         Content-Type: video/mp2t\r\nContent-Length: {}\r\n\r\n",
+        bytes.len()
+    )
+    .unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
 /// The beginning of what a GET is answered, as soon as it comes.
 #[cfg(target_os = "linux")]
 pub fn first_bytes(url: &str, patience: Duration) -> String {

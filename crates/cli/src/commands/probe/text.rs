@@ -185,7 +185,7 @@ fn times(faults: &TimeFaults) -> String {
         (faults.backwards, "running backwards"),
         (faults.repeated, "repeated"),
         (faults.shown_early, "shown before being decoded"),
-        (faults.jumps, "jumping by more than 10 s"),
+        (faults.jumps, "jumping"),
     ];
     let mut said: Vec<String> = counted
         .iter()
