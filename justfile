@@ -18,6 +18,7 @@ fmt:
 # the tests of the FFmpeg backend (packages to install: docs/ffmpeg.md)
 test-ffmpeg *ARGS:
     ./run cargo test --package trickle-ffmpeg --features ffmpeg {{ARGS}}
+    ./run cargo test --package trickle-cli --features ffmpeg --test cli ffmpeg {{ARGS}}
 
 # the export of spans to an OpenTelemetry collector, tested and linted: CI builds without it
 test-otel *ARGS:

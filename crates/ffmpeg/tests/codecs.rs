@@ -8,6 +8,7 @@ use serde_json::Value;
 use trickle_ffmpeg::FfmpegBackend;
 use trickle_media::codec::CpuBackend;
 use trickle_media::coder::{RateControl, VideoDecoder, VideoEncoderSettings};
+use trickle_media::convert::CoverScaler;
 use trickle_media::error::CodecError;
 use trickle_media::frame::{FramePool, Image};
 use trickle_media::h264::NalKind;
@@ -200,6 +201,76 @@ fn keyframes_bring_their_parameter_sets_and_what_follows_a_flush_is_a_new_stream
         assert_eq!(coded.len(), 3);
         let has = |kind: NalKind| nal_units(&coded[0].data).any(|nal| nal.kind() == kind);
         assert!(has(NalKind::SPS) && has(NalKind::PPS) && has(NalKind::IDR));
+    }
+}
+
+/// Bits per second of what an encoder makes of frames at 30 a second.
+fn bits_per_second(units: &[AccessUnit]) -> f64 {
+    let bytes: usize = units.iter().map(|unit| unit.data.len()).sum();
+    bytes as f64 * 8.0 * 30.0 / units.len() as f64
+}
+
+/// An encoder stays as it is; a stream whose bit rate or size changes goes on with another.
+#[test]
+fn another_bit_rate_or_size_takes_another_encoder_and_one_decoder_reads_them_all() {
+    let backend = FfmpegBackend::new().unwrap();
+    let (params, units) = units("ptswrap_180p30.ts");
+    let (frames, _, _) = decode(&mut decoder(&params), &units);
+    let mut scaler = CoverScaler::new(160, 90).unwrap();
+    let small = |frame: &VideoFrame| {
+        let Image::Planar(image) = frame.image() else {
+            panic!("{:?}", frame.image())
+        };
+        let image = scaler.planar(image, frame.pool()).unwrap();
+        frame.clone().replace_image(Image::Planar(image))
+    };
+    let smaller: Vec<VideoFrame> = frames.iter().map(small).collect();
+    for codec in [Codec::H264, Codec::Hevc] {
+        let Ok(_) = backend.open_encoder(&settings(codec)) else {
+            assert_eq!(codec, Codec::Hevc);
+            continue;
+        };
+        let with = |width, height, bitrate| VideoEncoderSettings {
+            width,
+            height,
+            bitrate,
+            ..settings(codec)
+        };
+        let mut coded: Vec<Vec<AccessUnit>> = Vec::new();
+        for (settings, frames) in [
+            (with(320, 180, 500_000), &frames),
+            (with(320, 180, 120_000), &frames),
+            (with(160, 90, 150_000), &smaller),
+        ] {
+            let mut encoder = backend.open_encoder(&settings).unwrap();
+            let mut out = Vec::new();
+            for (index, frame) in frames.iter().enumerate() {
+                if index == 20 {
+                    let other = with(320, 180, 250_000);
+                    assert!(encoder.reconfigure(&other).is_err());
+                }
+                encoder.push(frame.clone()).unwrap();
+                out.push(encoder.pull().expect("a unit for each frame"));
+            }
+            // That it was asked for another rate has changed nothing.
+            let keyframes = out.iter().filter(|unit| unit.keyframe).count();
+            assert_eq!(keyframes, frames.len().div_ceil(30), "{codec}");
+            let rate = bits_per_second(&out) / f64::from(settings.bitrate);
+            assert!(
+                (0.3..1.3).contains(&rate),
+                "{codec}: {rate} of {settings:?}"
+            );
+            coded.push(out);
+        }
+        let all: Vec<AccessUnit> = coded.concat();
+        let mut decoder = decoder(&VideoParams::unknown(codec));
+        let (decoded, errors, lag) = decode(&mut decoder, &all);
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!((decoded.len(), lag), (all.len(), 0));
+        let widths: Vec<usize> = decoded.iter().map(VideoFrame::width).collect();
+        let large = 2 * frames.len();
+        assert!(widths[..large].iter().all(|width| *width == 320));
+        assert!(widths[large..].iter().all(|width| *width == 160));
     }
 }
 

@@ -41,8 +41,8 @@ pub(crate) struct EncodeStage {
     sink: bool,
     video: Option<OpenVideo>,
     sound: Option<OpenSound>,
-    /// The input has sound of which something is made.
-    has_sound: bool,
+    /// What the input consists of.
+    input: Option<Arc<Streams>>,
     /// The input has sound of which nothing more is known yet.
     sound_unknown: bool,
     /// The output began with the promise of stereo, before more was known of the sound.
@@ -77,7 +77,7 @@ impl EncodeStage {
             sink,
             video: None,
             sound: None,
-            has_sound: false,
+            input: None,
             sound_unknown: false,
             stereo_promised: false,
             scaler: Scaler::default(),
@@ -261,16 +261,13 @@ impl EncodeStage {
     /// pictures are: the first of them is being decoded meanwhile, which takes as long. What it
     /// needs in the end, the picture itself decides.
     fn streams(&mut self, streams: Arc<Streams>) -> Result<(), Over> {
-        let has_sound = streams.audio.is_some();
-        let had_sound = std::mem::replace(&mut self.has_sound, has_sound);
-        if has_sound
-            && !had_sound
-            && !self.sink
+        if streams.changes_sound(self.input.as_deref())
             && let Some(open) = &mut self.video
         {
             // The output's tables can speak of it from the next keyframe on.
             open.encoder.force_keyframe();
         }
+        self.input = Some(Arc::clone(&streams));
         let unknown = |sound: &Arc<StreamInfo>| sound.params == StreamParams::Unknown;
         self.sound_unknown = streams.audio.as_ref().is_some_and(unknown);
         let video = streams.video.as_ref().map(|stream| &stream.params);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use trickle_media::access_unit::AccessUnit;
 use trickle_media::frame::StageTimes;
-use trickle_media::stream::Rational;
+use trickle_media::stream::{Rational, StreamParams};
 use trickle_media::{AudioFrame, Overlay, StreamInfo, Timestamp, VideoFrame};
 use trickle_processor::{Params, ParamsError};
 
@@ -43,6 +43,20 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
+    /// Whether the output's sound comes, or goes on in another form, where these streams follow
+    /// `before`.
+    pub(crate) fn changes_sound(&self, before: Option<&Self>) -> bool {
+        match (before.and_then(|before| before.audio.as_ref()), &self.audio) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(before), Some(after)) => {
+                self.route == AudioRoute::Copied
+                    && before.params != StreamParams::Unknown
+                    && before.params != after.params
+            }
+        }
+    }
+
     /// Without video: it cannot be decoded.
     pub(crate) fn without_video(&self) -> Self {
         Self {

@@ -78,8 +78,20 @@ impl Mux {
         self.streams.iter().any(|stream| stream.track == VIDEO)
     }
 
-    fn sound(&self) -> Option<&StreamInfo> {
-        self.streams.iter().find(|stream| stream.track == SOUND)
+    /// Whether the sound is what is muxed, or can be without the tables saying so.
+    fn goes_on_as(&mut self, sound: &StreamInfo) -> bool {
+        let of_sound = |stream: &&mut StreamInfo| stream.track == SOUND;
+        let Some(now) = self.streams.iter_mut().find(of_sound) else {
+            return false;
+        };
+        if now == sound {
+            return true;
+        }
+        let goes_on = matches!(self.segmenter.set_params(sound), Ok(true));
+        if goes_on {
+            sound.clone_into(now);
+        }
+        goes_on
     }
 
     fn write(&mut self, unit: &AccessUnit) -> Result<(Placed, Bytes), MuxError> {
@@ -276,8 +288,8 @@ impl Output {
     fn packet(&mut self, Coded { mut unit, stream }: Coded, shared: &Shared) {
         let stats = &shared.stats;
         let sound = self.muxed_as(&stream);
-        let Some(mux) = &self.mux else { return };
-        if mux.sound() != Some(&sound) {
+        let Some(mux) = &mut self.mux else { return };
+        if !mux.goes_on_as(&sound) {
             if self.refused.as_ref() == Some(&sound) {
                 return stats.audio_dropped.add(1);
             }

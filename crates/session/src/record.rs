@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use bytes::BytesMut;
 use trickle_media::StreamInfo;
-use trickle_media::access_unit::MediaKind;
+use trickle_media::access_unit::{MediaKind, TrackId};
 use trickle_media::mp4;
 use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
 
@@ -22,6 +22,8 @@ pub struct Mp4Recorder<W> {
     selection: Selection,
     /// Those of the stream when the recording began.
     streams: Vec<StreamInfo>,
+    /// Sound that is not what its track says, which was told.
+    left_out: Vec<TrackId>,
     /// `None` until the streams are known.
     writer: Option<mp4::Writer>,
     fragment: BytesMut,
@@ -42,6 +44,7 @@ impl<W: Write> Mp4Recorder<W> {
             }),
             selection: Selection::new(),
             streams: Vec::new(),
+            left_out: Vec::new(),
             writer: None,
             fragment: BytesMut::new(),
             begun: false,
@@ -93,6 +96,7 @@ impl<W: Write> Mp4Recorder<W> {
                     self.begin(&streams)?;
                     continue;
                 }
+                Selected::Unit(unit) if self.left_out.contains(&unit.track) => continue,
                 Selected::Unit(unit) => unit,
             };
             let Some(writer) = &mut self.writer else {
@@ -117,6 +121,13 @@ impl<W: Write> Mp4Recorder<W> {
                     "the stream changes; the recording goes on with the tracks that it has"
                 );
             }
+            // Players would take it for what the track says it is.
+            self.left_out = streams
+                .iter()
+                .filter(|stream| stream.codec.kind() == MediaKind::Audio)
+                .filter(|stream| !lasts(stream, &self.streams))
+                .map(|stream| stream.track)
+                .collect();
             return Ok(());
         }
         let mut held: Vec<StreamInfo> = Vec::new();
@@ -154,16 +165,17 @@ fn nothing(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
-/// Whether a track comes, or goes on as another: pictures bring what changes of them along.
+/// Whether a track comes, or goes on as another.
 fn changed(before: &[StreamInfo], after: &[StreamInfo]) -> bool {
-    let lasts = |stream: &StreamInfo| {
-        let same = |other: &StreamInfo| {
-            (other.track, other.codec) == (stream.track, stream.codec)
-                && (other.params == stream.params || stream.codec.kind() == MediaKind::Video)
-        };
-        before.iter().any(same)
-    };
-    !after.iter().all(lasts)
+    !after.iter().all(|stream| lasts(stream, before))
+}
+
+/// Whether a stream is one of these: pictures bring what changes of them along.
+fn lasts(stream: &StreamInfo, before: &[StreamInfo]) -> bool {
+    before.iter().any(|other| {
+        (other.track, other.codec) == (stream.track, stream.codec)
+            && (other.params == stream.params || stream.codec.kind() == MediaKind::Video)
+    })
 }
 
 impl<W: Write> Write for Mp4Recorder<W> {

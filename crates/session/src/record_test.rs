@@ -155,3 +155,20 @@ fn sound_is_recorded_whatever_the_tables_call_it_and_refused_by_its_name() {
     let codecs: Vec<_> = reader.streams().iter().map(|stream| stream.codec).collect();
     assert_eq!(codecs, [Codec::H264, Codec::Aac]);
 }
+
+#[test]
+fn sound_that_becomes_another_than_its_track_says_is_left_out_until_it_is_back() {
+    let stereo = clip_bytes("bframes_360p30_high_aac.ts");
+    let mono = clip_bytes("portrait_360x640_aac44k_mono.ts");
+    let aac = |stream: &[u8]| -> Vec<Vec<u8>> {
+        let all = units(stream).into_iter();
+        let sound = all.filter(|unit| unit.codec == Codec::Aac);
+        sound.map(|unit| unit.data.to_vec()).collect()
+    };
+    let once = aac(&stereo);
+    let file = recorded(&[&stereo[..], &mono, &stereo].concat(), 1_316).unwrap();
+    // The clock of the one after jumps, so its first frames may be before the end of the last.
+    let recorded = aac(&file);
+    assert!(recorded.len() > 2 * once.len() - 4, "{}", recorded.len());
+    assert!(recorded.iter().all(|frame| once.contains(frame)));
+}

@@ -6,6 +6,8 @@ mod basics;
 mod config;
 #[cfg(target_os = "linux")]
 mod cycles;
+#[cfg(feature = "ffmpeg")]
+mod ffmpeg;
 mod files;
 #[cfg(target_os = "linux")]
 mod gpu;

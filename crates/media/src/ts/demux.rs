@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use super::assembler::Coding;
 use super::fault::{FaultKind, TsFault};
 use super::output::{Output, TransportReport, TsStats};
 use super::packet::{PACKET_LEN, Packet, Pid, pid_of};
 use super::psi::{Pmt, PmtStream, StreamType};
 use super::sync::{Framed, Framer};
 use super::tables::Tables;
-use super::track::{Coding, Track};
+use super::track::Track;
 use crate::access_unit::{AccessUnit, Codec, TrackId};
 use crate::audio::opus;
 use crate::stream::{StreamInfo, StreamParams};

@@ -3,6 +3,7 @@
 //! Bytes go into a [`Demuxer`] in pieces of any size; access units come out. Access units go into
 //! a [`Segmenter`], or a [`Muxer`] where no segments are wanted; packets come out.
 
+mod assembler;
 mod audio;
 mod clock;
 mod coding;
@@ -11,6 +12,7 @@ mod demux;
 mod display;
 mod fault;
 mod mux;
+mod mux_stream;
 mod output;
 pub mod packet;
 pub mod pes;

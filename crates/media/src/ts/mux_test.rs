@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::access_unit::UnitFlags;
-use crate::stream::AudioParams;
+use crate::stream::{AudioParams, StreamParams};
 use crate::time::Timestamp;
 use crate::ts::packet::Packet;
 use crate::ts::{DemuxEvent, DemuxOptions, Demuxer};
@@ -289,4 +289,51 @@ fn what_cannot_be_carried_is_refused_by_name() {
     let stray = muxer.write(&unit(AUDIO, Codec::Opus, 0, vec![0xf8]), &mut out);
     assert_eq!(stray, Err(MuxError::Track(AUDIO)));
     assert_eq!(out.len(), before);
+}
+
+#[test]
+fn aac_states_its_own_parameters_and_opus_does_not() {
+    use crate::audio::aac_config::AudioSpecificConfig;
+    let aac = |rate: u32, channels: u8| StreamInfo {
+        track: TrackId(2),
+        codec: Codec::Aac,
+        language: None,
+        params: StreamParams::Audio(AudioParams {
+            codec: Codec::Aac,
+            sample_rate: rate,
+            channels,
+            config: AudioSpecificConfig::lc(rate, channels).to_bytes().into(),
+        }),
+    };
+    let (mut muxer, mut out) = muxer(&[aac(48_000, 2)]);
+    for (at, channels) in [2, 1, 6].into_iter().enumerate() {
+        assert_eq!(muxer.set_params(&aac(48_000, channels)), Ok(true));
+        for frame in 0..3 {
+            let time = 90_000 + (3 * at as i64 + frame) * 1_920;
+            muxer
+                .write(&unit(TrackId(2), Codec::Aac, time, vec![1; 100]), &mut out)
+                .unwrap();
+        }
+    }
+    let channels: Vec<u8> = events(&out)
+        .iter()
+        .filter_map(|event| match event {
+            DemuxEvent::Streams(streams) => match &streams[0].params {
+                StreamParams::Audio(audio) => Some(audio.channels),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    assert_eq!(channels, [2, 1, 6]);
+    assert_eq!(units(&out).len(), 9);
+    assert!(matches!(muxer.set_params(&opus()), Ok(false) | Err(_)));
+    let elsewhere = StreamInfo {
+        track: TrackId(9),
+        ..aac(48_000, 2)
+    };
+    assert_eq!(
+        muxer.set_params(&elsewhere),
+        Err(MuxError::Track(TrackId(9)))
+    );
 }

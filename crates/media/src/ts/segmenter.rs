@@ -74,6 +74,14 @@ impl Segmenter {
         })
     }
 
+    /// As [`Muxer::set_params`]: no new segment begins.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_params(&mut self, info: &StreamInfo) -> Result<bool, MuxError> {
+        self.muxer.set_params(info)
+    }
+
     /// Changes the streams, as [`Muxer::set_streams`] does. The next unit that can begin a
     /// segment does.
     ///

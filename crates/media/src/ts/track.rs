@@ -2,14 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::audio::AudioAssembler;
+use super::assembler::{Assembler, Coding};
 use super::fault::FaultKind;
 use super::output::Output;
 use super::packet::{Packet, Pid};
 use super::pes::{MAX_HEADER_LEN, PesHeader};
-use super::unnamed::{Named, Unnamed};
-use super::video::VideoAssembler;
-use super::whole::WholeAssembler;
+use super::unnamed::Named;
 use crate::access_unit::{Codec, TrackId};
 
 /// Stuffing that turned out to stand in the middle of a PES packet so many times is no longer
@@ -40,16 +38,6 @@ pub(super) enum End {
     Stream,
 }
 
-/// Turns the payload of PES packets into access units.
-#[derive(Debug)]
-enum Assembler {
-    H264(Box<VideoAssembler>),
-    Audio(AudioAssembler),
-    Whole(WholeAssembler),
-    /// Its first packets will tell what it is.
-    Unnamed(Unnamed),
-}
-
 /// Enough of a payload to tell, together with the continuity counter, that it came before: its
 /// length, its first and its last bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,29 +65,6 @@ enum Pes {
     Body(Option<usize>),
     /// All payload is there. `stuffed`: only because of stuffing, which may mislead.
     Done { stuffed: bool },
-}
-
-/// How a stream is coded, as the tables say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Coding {
-    pub(super) codec: Codec,
-    /// AAC comes in LATM rather than ADTS.
-    pub(super) latm: bool,
-    /// Nothing names it, so its packets may.
-    pub(super) unnamed: bool,
-}
-
-impl Coding {
-    fn assembler(self, track: TrackId) -> Assembler {
-        match self.codec {
-            _ if self.unnamed => Assembler::Unnamed(Unnamed::default()),
-            Codec::H264 => Assembler::H264(Box::new(VideoAssembler::new(track))),
-            Codec::Aac if self.latm => Assembler::Audio(AudioAssembler::latm(track)),
-            Codec::Aac => Assembler::Audio(AudioAssembler::adts(track)),
-            Codec::Opus => Assembler::Audio(AudioAssembler::opus(track)),
-            codec => Assembler::Whole(WholeAssembler::new(track, codec)),
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -211,12 +176,7 @@ impl Track {
                     whole.lose_unit();
                 }
             }
-            Pes::Body(_) => match &mut self.assembler {
-                Assembler::H264(video) => video.damage(),
-                Assembler::Audio(audio) => audio.damage(),
-                Assembler::Whole(whole) => whole.damage(),
-                Assembler::Unnamed(unnamed) => unnamed.damage(),
-            },
+            Pes::Body(_) => self.assembler.damage(),
         }
     }
 
@@ -266,12 +226,7 @@ impl Track {
             dts,
             discontinuity: std::mem::take(&mut self.discontinuity),
         };
-        match &mut self.assembler {
-            Assembler::H264(video) => video.begin(times),
-            Assembler::Audio(audio) => audio.begin(times),
-            Assembler::Whole(whole) => whole.begin(times),
-            Assembler::Unnamed(unnamed) => unnamed.begin(times),
-        }
+        self.assembler.begin(times);
         self.pes = Pes::Body(header.payload_len.filter(|_| !self.wrong_lengths));
         let payload = bytes.get(header.header_len..).unwrap_or_default();
         // A header alone in a packet that is filled up: the payload follows.
@@ -318,12 +273,7 @@ impl Track {
         };
         let take = left.unwrap_or(payload.len()).min(payload.len());
         let bytes = payload.get(..take).unwrap_or_default();
-        match &mut self.assembler {
-            Assembler::H264(video) => video.append(bytes, out),
-            Assembler::Audio(audio) => audio.append(bytes, out),
-            Assembler::Whole(whole) => whole.append(bytes, out),
-            Assembler::Unnamed(unnamed) => unnamed.append(bytes),
-        }
+        self.assembler.append(bytes, out);
         match left {
             Some(left) => {
                 *left -= take;
@@ -357,15 +307,8 @@ impl Track {
 
     fn end(&mut self, end: End, out: &mut Output) {
         let received = self.quiet.last;
-        match &mut self.assembler {
-            Assembler::H264(video) => video.end(end, received, out),
-            Assembler::Audio(audio) => audio.end(end, received, out),
-            Assembler::Whole(whole) => whole.end(end, received, out),
-            Assembler::Unnamed(unnamed) => {
-                if let Some(named) = unnamed.end(received, end == End::Stream) {
-                    self.named(named, end, out);
-                }
-            }
+        if let Some(named) = self.assembler.end(end, received, out) {
+            self.named(named, end, out);
         }
     }
 
@@ -389,31 +332,15 @@ impl Track {
             return;
         };
         for held in unnamed.into_held() {
-            match &mut self.assembler {
-                Assembler::Audio(audio) => {
-                    audio.begin(held.times);
-                    audio.append(&held.data, out);
-                    if held.damaged {
-                        audio.damage();
-                    }
-                    audio.end(End::Packet, held.received, out);
-                }
-                Assembler::Whole(whole) => {
-                    whole.begin(held.times);
-                    whole.append(&held.data, out);
-                    if held.damaged {
-                        whole.damage();
-                    }
-                    whole.end(End::Packet, held.received, out);
-                }
-                // No video is recognised so.
-                Assembler::H264(_) | Assembler::Unnamed(_) => {}
+            self.assembler.begin(held.times);
+            self.assembler.append(&held.data, out);
+            if held.damaged {
+                self.assembler.damage();
             }
+            self.assembler.end(End::Packet, held.received, out);
         }
-        if end == End::Stream
-            && let Assembler::Audio(audio) = &mut self.assembler
-        {
-            audio.end(end, None, out);
+        if end == End::Stream {
+            self.assembler.end(end, None, out);
         }
     }
 

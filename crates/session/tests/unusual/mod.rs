@@ -180,3 +180,20 @@ fn sound_that_goes_and_comes_back_is_there_again_at_once() {
     // It does not wait for the next group of pictures, which begins 2 s apart.
     assert!(after < before + 150_000, "{before} µs became {after}");
 }
+
+#[test]
+fn copied_sound_that_changes_its_layout_goes_on_with_the_next_picture() {
+    let clips = [
+        "bframes_360p30_high_aac.ts",
+        "portrait_360x640_aac44k_mono.ts",
+    ];
+    let both = clips.map(clip_bytes).concat();
+    let config = OfflineConfig {
+        audio: AudioMode::Copy,
+        ..OfflineConfig::default()
+    };
+    let (output, result) = run_file(&config, "passthrough", both.clone());
+    result.expect("it goes through");
+    let (before, after) = (read(&both).audio.len(), read(&output).audio.len());
+    assert!(after + 6 >= before, "{after} of {before} frames");
+}
