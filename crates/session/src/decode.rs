@@ -125,14 +125,15 @@ impl DecodeStage {
             self.close_video()?;
         }
         self.streams = Some(Arc::clone(&streams));
-        if let Some(video) = streams
-            .video
-            .as_ref()
-            .filter(|video| !video.codec.is_used())
-        {
-            let codec = video.codec;
+        let unread = |video: &Arc<StreamInfo>| (!video.codec.is_used()).then_some(video.codec);
+        if let Some(codec) = streams.video.as_ref().and_then(unread) {
+            let params = VideoParams::unknown(codec);
+            if self.refused.as_ref() == Some(&params) && streams.audio.is_some() {
+                // That was told.
+                return self.send(Item::Streams(Arc::new(streams.without_video())));
+            }
             let reason = format!("{codec} is not read here: encode it as H.264 first");
-            return self.refuse(VideoParams::unknown(codec), &reason);
+            return self.refuse(params, &reason);
         }
         self.send(Item::Streams(streams))
     }

@@ -233,3 +233,53 @@ fn sound_that_cannot_be_decoded_is_left_out_and_said_so() {
     assert_eq!(facts.audio.route, AudioRoute::None);
     assert!(facts.audio.note.as_deref().unwrap().contains("ac3"));
 }
+
+#[test]
+fn pictures_that_are_not_read_are_refused_with_the_tables_and_once() {
+    let vp9 = Arc::new(StreamInfo {
+        codec: Codec::OtherVideo("vp9"),
+        params: StreamParams::Unknown,
+        ..StreamInfo::clone(&video_stream(16, 8))
+    });
+    let audio = audio_stream(Codec::Opus, 2);
+    let told = |live: bool| {
+        let bench = Bench::new(live);
+        let both = || streams(&vp9, Some(&audio), AudioRoute::Transcoded);
+        let out = bench.run(vec![both(), both()]);
+        let lists = out.iter().filter_map(|item| match item {
+            Item::Streams(streams) => Some((streams.video.is_some(), streams.audio.is_some())),
+            _ => None,
+        });
+        (lists.collect::<Vec<_>>(), bench.shared.reason())
+    };
+    let (lists, reason) = told(true);
+    assert_eq!((lists, reason), (vec![(false, true); 2], None));
+    let (lists, reason) = told(false);
+    assert_eq!(lists, []);
+    assert!(
+        matches!(&reason, Some(EndReason::VideoRefused(why)) if why.starts_with("vp9")),
+        "{reason:?}"
+    );
+}
+
+#[test]
+fn pictures_that_an_edit_hides_are_decoded_and_not_shown() {
+    let bench = Bench::new(false);
+    let video = video_stream(16, 8);
+    let hidden = |at: i64| match picture_item(at, "ok", &video) {
+        Item::Picture(mut coded) => {
+            coded.unit.flags.hidden = true;
+            Item::Picture(coded)
+        }
+        other => other,
+    };
+    let out = bench.run(vec![
+        hidden(0),
+        hidden(40),
+        picture_item(80, "ok", &video),
+        hidden(120),
+    ]);
+    assert_eq!(frames(&out), [80]);
+    assert_eq!(bench.shared.stats.decoded.get(), 1);
+    assert_eq!(bench.shared.stats.dropped.damaged.get(), 0);
+}

@@ -161,6 +161,11 @@ impl Output {
 
     /// The stages have ended: nothing is waited for any more.
     pub(crate) fn finish(&mut self, shared: &Shared) {
+        if self.mux.is_none() && self.interleaver.first().is_none() {
+            // What is still waited for never came.
+            let expected = self.expected.take();
+            self.expected = expected.map(|streams| Arc::new(streams.without_audio()));
+        }
         while let Some(encoded) = self.early.pop_front() {
             self.picture(encoded, None, shared);
         }

@@ -181,9 +181,7 @@ impl Job {
             }
         }
     }
-}
 
-impl Job {
     /// A file that nothing was written to says less than none.
     fn remove_empty(&self) {
         let empty = |file: std::fs::Metadata| file.is_file() && file.len() == 0;

@@ -122,3 +122,34 @@ fn sound_alone_is_cut_too() {
     let segments = packets.iter().filter(|packet| packet.new_segment);
     assert!(segments.count() > 1);
 }
+
+/// The pictures need not wait until it is certain that nothing will be known of the sound.
+#[test]
+fn sound_that_is_not_read_is_left_out_at_once_and_pictures_are_refused() {
+    let file = std::fs::read(trickle_testkit::testdata().join("mp4/bframes.mp4")).unwrap();
+    let renamed = |from: &[u8; 4], to: &[u8; 4]| {
+        let mut file = file.clone();
+        let at = file.windows(4).rposition(|found| found == from).unwrap();
+        file[at..at + 4].copy_from_slice(to);
+        MediaReader::open(ReadOptions::default(), move || {
+            Ok(Cursor::new(file.clone()))
+        })
+        .unwrap()
+    };
+    let first = |mut reader: MediaReader| {
+        let mut packager = Packager::new();
+        let mut events = 0;
+        while let Some(event) = reader.next_event().unwrap() {
+            packager.push(event);
+            events += 1;
+            if packager.pop().is_some() {
+                break;
+            }
+        }
+        (events, packager.refused().map(ToString::to_string))
+    };
+    // The streams, then the first picture.
+    assert_eq!(first(renamed(b"mp4a", b"alac")), (2, None));
+    let (_, refused) = first(renamed(b"avc1", b"vp09"));
+    assert!(refused.is_some_and(|reason| reason.contains("vp9")));
+}

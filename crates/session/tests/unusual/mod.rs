@@ -90,6 +90,20 @@ fn sound_that_cannot_be_decoded_leaves_no_track() {
 }
 
 #[test]
+fn sound_that_is_announced_and_never_comes_leaves_no_track() {
+    let clip = clip_bytes("bframes_360p30_high_aac.ts");
+    let silent: Vec<u8> = clip
+        .chunks_exact(188)
+        .filter(|packet| u16::from_be_bytes([packet[1] & 0x1f, packet[2]]) != 0x101)
+        .flatten()
+        .copied()
+        .collect();
+    let (output, result) = run_file(&OfflineConfig::default(), "passthrough", silent);
+    assert_eq!(result.expect("it goes through").frames.out, 180);
+    assert_eq!(codecs(&read(&output).streams), [Codec::H264]);
+}
+
+#[test]
 fn sound_that_only_its_packets_name_is_there_from_the_start() {
     let clip = "aac_unnamed.m2ts";
     for (audio, codec) in [
