@@ -15,7 +15,7 @@ use crate::h264::{NalKind, NalUnit, ParameterSets};
 use crate::stream::{StreamInfo, StreamParams};
 
 /// Access unit delimiter that allows for any slice type.
-const DELIMITER: [u8; 6] = [0, 0, 0, 1, 9, 0xf0];
+pub(super) const DELIMITER: [u8; 6] = [0, 0, 0, 1, 9, 0xf0];
 
 /// An elementary stream being written.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use super::*;
 use crate::access_unit::UnitFlags;
 use crate::stream::{AudioParams, StreamParams};
 use crate::time::Timestamp;
+use crate::ts::mux_stream::DELIMITER;
 use crate::ts::packet::Packet;
 use crate::ts::{DemuxEvent, DemuxOptions, Demuxer};
 
