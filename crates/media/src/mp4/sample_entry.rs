@@ -241,7 +241,7 @@ fn mpeg4_audio(mut esds: Fields<'_>, params: &mut AudioParams) -> Result<(), Mp4
                     0x69 | 0x6b => Codec::Mpeg,
                     0xa5 => Codec::Ac3,
                     0xa6 => Codec::Eac3,
-                    0xa9 | 0xaa..=0xac => Codec::OtherAudio("dts"),
+                    0xa9..=0xac => Codec::OtherAudio("dts"),
                     0xdd => Codec::OtherAudio("vorbis"),
                     _ => Codec::UNKNOWN_AUDIO,
                 };
