@@ -6,6 +6,7 @@ mod device;
 // Checked by hand, as the calls of OpenH264 are: memory that other libraries share.
 #[allow(unsafe_code)]
 pub mod dlpack;
+mod memory;
 mod planar;
 mod pool;
 mod samples;

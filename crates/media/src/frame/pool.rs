@@ -4,6 +4,10 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use bytemuck::Pod;
+
+use super::memory::Memory;
+
 /// Idle buffers that a pool keeps at most. More than this are in flight only when something
 /// holds frames back, and that memory must not stay for ever.
 const MAX_IDLE: usize = 16;
@@ -21,11 +25,11 @@ struct Idle<T> {
 }
 
 struct Block<T> {
-    data: Vec<T>,
+    data: Memory<T>,
     home: Weak<Idle<T>>,
 }
 
-impl<T: Copy + Default> Pool<T> {
+impl<T: Pod> Pool<T> {
     /// An empty pool.
     pub fn new() -> Self {
         Self {
@@ -53,7 +57,7 @@ impl<T: Copy + Default> Pool<T> {
         };
         let block = found.unwrap_or_else(|| {
             Arc::new(Block {
-                data: vec![T::default(); len],
+                data: Memory::zeroed(len),
                 home: Arc::downgrade(&self.shared),
             })
         });
@@ -85,7 +89,7 @@ impl<T> Clone for Pool<T> {
     }
 }
 
-impl<T: Copy + Default> Default for Pool<T> {
+impl<T: Pod> Default for Pool<T> {
     fn default() -> Self {
         Self::new()
     }
@@ -116,12 +120,12 @@ impl<T> Buffer<T> {
     }
 }
 
-impl<T: Copy + Default> Buffer<T> {
+impl<T: Pod> Buffer<T> {
     /// A buffer outside any pool, that holds `data`.
     pub fn from_vec(data: Vec<T>) -> Self {
         Self {
             block: Some(Arc::new(Block {
-                data,
+                data: Memory::Allocated(data),
                 home: Weak::new(),
             })),
         }
@@ -139,17 +143,17 @@ impl<T: Copy + Default> Buffer<T> {
         // Unique here: no other handle exists that could clone it meanwhile, and `Weak`s to a
         // block are never made.
         match self.block.as_mut().and_then(Arc::get_mut) {
-            Some(block) => &mut block.data,
+            Some(block) => block.data.values_mut(),
             None => &mut [],
         }
     }
 }
 
-impl<T> Deref for Buffer<T> {
+impl<T: Pod> Deref for Buffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        self.block().map_or(&[], |block| &block.data)
+        self.block().map_or(&[], |block| block.data.values())
     }
 }
 
@@ -181,7 +185,7 @@ impl<T> Drop for Buffer<T> {
     }
 }
 
-impl<T> fmt::Debug for Buffer<T> {
+impl<T: Pod> fmt::Debug for Buffer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Buffer({} values)", self.len())
     }
