@@ -150,8 +150,8 @@ pub struct EncodeConfig {
     /// Longest time between keyframes, and with it the length of a segment.
     pub gop: Duration,
     /// Threads that one picture is coded with at most, one slice each; small pictures are coded
-    /// with fewer. It is part of what decides the output's bytes, so it does not follow the number
-    /// of cores.
+    /// with fewer, and so are all on fewer cores. The number of slices is part of what decides the
+    /// output's bytes, so it does not follow the number of cores.
     pub threads: u8,
 }
 

@@ -1,6 +1,7 @@
 //! H.264 encoding: frames in, access units out, one for one.
 
 use std::collections::VecDeque;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -22,7 +23,7 @@ use crate::time::Timestamp;
 const MIN_SIDE: u32 = 16;
 /// Macroblocks of a picture of level 5.2, its largest.
 const MAX_MACROBLOCKS: u32 = 36_864;
-/// Threads that OpenH264 uses at most.
+/// Threads that OpenH264 uses at most, and slices that a picture is cut into.
 const MAX_THREADS: u8 = 4;
 /// Rows of macroblocks that a slice has at least: 720p makes four slices, 360p two. Smaller ones
 /// cost more in bits and in handing over than they gain in time.
@@ -59,6 +60,11 @@ impl H264Encoder {
     /// # Errors
     /// [`Unsupported`] for sizes and rates that OpenH264 does not encode.
     pub(crate) fn open(settings: &VideoEncoderSettings) -> Result<Self, Unsupported> {
+        Self::open_with(settings, threads())
+    }
+
+    /// With so many threads for slices, where there are several.
+    fn open_with(settings: &VideoEncoderSettings, threads: u8) -> Result<Self, Unsupported> {
         let unsupported = |reason: String| Unsupported::new(settings.codec, reason);
         if settings.codec != Codec::H264 {
             return Err(unsupported("OpenH264 encodes H.264 only".to_owned()));
@@ -93,6 +99,7 @@ impl H264Encoder {
             })?,
             frame_rate: settings.frame_rate.as_f64() as f32,
             slices: slices(settings),
+            threads,
         };
         // Some sizes cannot be cut into as many slices.
         let mut raw = RawEncoder::new(layout);
@@ -193,7 +200,15 @@ impl Encoder for H264Encoder {
     }
 }
 
-/// How many slices a picture is cut into: one for each thread, as far as it is high enough.
+/// Threads that slices are coded by: one for each core. More only take turns.
+fn threads() -> u8 {
+    let cores = available_parallelism().map_or(MAX_THREADS.into(), usize::from);
+    u8::try_from(cores).map_or(MAX_THREADS, |cores| cores.min(MAX_THREADS))
+}
+
+/// How many slices a picture is cut into: one for each thread that it may be coded with, as far as
+/// it is high enough. That there may be fewer cores does not matter, so that every machine gives
+/// the same bytes.
 fn slices(settings: &VideoEncoderSettings) -> u8 {
     let rows = settings.height.div_ceil(16) / MIN_SLICE_ROWS;
     let most = u8::try_from(rows)

@@ -249,6 +249,25 @@ fn the_same_frames_give_the_same_bytes_however_busy_the_machine_is() {
 }
 
 #[test]
+fn the_number_of_cores_does_not_change_the_bytes() {
+    for slices in [1, 2, 4] {
+        let settings = VideoEncoderSettings {
+            threads: slices,
+            ..settings(160, 704)
+        };
+        let encoded = |threads| {
+            let mut encoder = H264Encoder::open_with(&settings, threads).unwrap();
+            let units = encode(&mut encoder, clip(160, 704, 10));
+            units.into_iter().map(|unit| unit.data).collect::<Vec<_>>()
+        };
+        let on_four = encoded(4);
+        for cores in [1, 2, 3] {
+            assert!(encoded(cores) == on_four, "{slices} slices, {cores} cores");
+        }
+    }
+}
+
+#[test]
 fn a_picture_has_a_slice_for_each_thread_as_far_as_it_is_high_enough() {
     let slices = |height, threads| {
         let settings = VideoEncoderSettings {

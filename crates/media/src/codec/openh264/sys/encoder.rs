@@ -21,8 +21,11 @@ pub(in crate::codec::openh264) struct Layout {
     pub(in crate::codec::openh264) bitrate: i32,
     /// Frames per second.
     pub(in crate::codec::openh264) frame_rate: f32,
-    /// Slices of a picture, each coded by a thread of its own.
+    /// Slices of a picture.
     pub(in crate::codec::openh264) slices: u8,
+    /// Threads that code slices, where there are several: two or more give the same bytes. The
+    /// library has one pool for the process, as large as the first encoder asks for.
+    pub(in crate::codec::openh264) threads: u8,
 }
 
 /// An I420 picture to be encoded, of the layout's size, with tightly packed rows.
@@ -245,8 +248,12 @@ fn configure(params: &mut sys::SEncParamExt, layout: Layout) {
     params.bEnableSceneChangeDetect = false;
     // It saves time on still backgrounds and costs 0.6 dB.
     params.bEnableBackgroundDetection = false;
-    // The same input gives the same bytes: as many slices as threads, of fixed size.
-    params.iMultipleThreadIdc = layout.slices.into();
+    // The same input gives the same bytes: slices of fixed size, by several threads or, where there
+    // is one slice, by the caller's.
+    params.iMultipleThreadIdc = match layout.slices {
+        1 => 1,
+        _ => layout.threads.max(2).into(),
+    };
     params.bUseLoadBalancing = false;
     let layer = &mut params.sSpatialLayers[0];
     layer.iVideoWidth = width;
