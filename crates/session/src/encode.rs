@@ -273,7 +273,6 @@ impl EncodeStage {
         let video = streams.video.as_ref().map(|stream| &stream.params);
         if let Some(StreamParams::Video(params)) = video
             && params.width.min(params.height) > 0
-            && self.shared.live
             && !self.sink
             && self.video.is_none()
         {

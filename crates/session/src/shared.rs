@@ -70,8 +70,9 @@ impl Queues {
         };
         Self {
             decode: queue(16),
-            process: queue(4),
-            encode: queue(4),
+            // What waits here is not coded, and pushes other pictures out of the caches.
+            process: queue(2),
+            encode: queue(2),
             egress: queue(16),
         }
     }

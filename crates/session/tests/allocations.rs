@@ -26,9 +26,9 @@ use trickle_testkit::clip_bytes;
 
 /// Frames after which nothing is allocated any more.
 const WARM_UP: u64 = 100;
-/// Frames that a stage has given when the next one stands still with its first: that one, four in
+/// Frames that a stage has given when the next one stands still with its first: that one, two in
 /// the queue between them, and one that waits for room in it.
-const FULL: u64 = 6;
+const FULL: u64 = 4;
 /// Longest wait of one stage for another. Only a failing test reaches it.
 const LIMIT: Duration = Duration::from_secs(30);
 
