@@ -147,10 +147,13 @@ pub async fn run(
     let from = began + config.warm_up;
     let until = from + config.duration;
     let watching = watch(pid, from, until);
+    // Streams of different origin are not in step: here their frames come evenly spaced, so that
+    // none waits for the others' only because all were sent at the same time.
+    let step = Duration::from_secs_f64(1.0 / (clip.fps() * config.speed * config.sessions as f64));
     let work = futures_util::future::try_join_all(
-        streams
-            .iter()
-            .map(|stream| stream.run(client, clip, config.speed, until)),
+        (0u32..)
+            .zip(&streams)
+            .map(|(index, stream)| stream.run(client, clip, config.speed, step * index, until)),
     );
     let (done, used) = tokio::join!(work, watching);
     let stopped = stop_all(&worker, &streams).await;
@@ -233,11 +236,13 @@ impl Stream {
         client: &Client,
         clip: &Clip,
         speed: f64,
+        after: Duration,
         until: Instant,
     ) -> Result<Measured, PipelineError> {
         let measured = Mutex::new(Measured::default());
         let sent = CancellationToken::new();
         let publishing = async {
+            tokio::time::sleep(after).await;
             let done = self.publish(client, clip, speed, until, &measured).await;
             sent.cancel();
             done
