@@ -141,6 +141,8 @@ Examples:
 The worker's URL is printed on stdout once it accepts connections.";
 
 pub(crate) async fn run(args: ServeArgs, registry: &Registry, ui: &Ui) -> Result<(), CliError> {
+    // A worker outlives many streams.
+    trickle_media::codec::give_memory_back();
     let mut builder = StreamServer::builder_for(args.processor.model(registry)?)
         .capability_name(args.identity.capability_name)
         .pipeline(args.identity.pipeline)

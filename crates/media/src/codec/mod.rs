@@ -15,5 +15,6 @@ pub use aac::AacDecoder;
 pub use aac_encoder::{AacEncoder, AacEncoderSettings};
 pub use audio::open_audio_decoder;
 pub use cpu::CpuBackend;
+pub use openh264::give_memory_back;
 pub use opus_decoder::OpusDecoder;
 pub use opus_encoder::{OPUS_PACKET_SAMPLES, OpusEncoder, OpusEncoderSettings};

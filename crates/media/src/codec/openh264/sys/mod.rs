@@ -62,6 +62,28 @@ pub(super) fn assembler() -> Assembler {
     Assembler::Full
 }
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+unsafe extern "C" {
+    /// Of glibc, `malloc.h`.
+    fn mallopt(parameter: c_int, value: c_int) -> c_int;
+}
+
+/// Has the C library's allocator map every block of `bytes` and more, from now on and for the
+/// whole process, and so give it back as soon as it is free. `false` where that cannot be asked for.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(super) fn map_blocks_from(bytes: c_int) -> bool {
+    /// `M_MMAP_THRESHOLD` of `malloc.h`.
+    const MMAP_THRESHOLD: c_int = -3;
+    // SAFETY: the function takes plain values, and takes the allocator's locks itself.
+    unsafe { mallopt(MMAP_THRESHOLD, bytes) == 1 }
+}
+
+/// Elsewhere there is nothing to ask for.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(super) fn map_blocks_from(_: c_int) -> bool {
+    false
+}
+
 /// Version of the library, such as `2.6.0`.
 pub(super) fn version() -> String {
     let mut version = sys::OpenH264Version::default();
