@@ -66,7 +66,7 @@ impl Bench {
 }
 
 #[test]
-fn a_live_stream_opens_its_encoder_before_the_first_picture() {
+fn a_stream_opens_its_encoder_before_the_first_picture() {
     let streams = || {
         Item::Streams(Arc::new(Streams {
             video: Some(video_stream(640, 360)),
@@ -81,15 +81,16 @@ fn a_live_stream_opens_its_encoder_before_the_first_picture() {
         opened.map(|(width, height, ..)| (width, height)).collect()
     };
     let pictures = |size| vec![streams(), frame_item(0, size), frame_item(40, size)];
-    let expected: [Vec<_>; 3] = [
-        opened(true, vec![streams()]),
-        opened(true, pictures((640, 360))),
-        opened(true, pictures((320, 180))),
-    ];
-    assert_eq!(expected[..2], [[(640, 360)], [(640, 360)]]);
-    assert_eq!(expected[2], [(640, 360), (320, 180)], "the picture decides");
-    let of_a_file: Vec<_> = opened(false, vec![streams()]);
-    assert_eq!(of_a_file, []);
+    // Live and of a file.
+    for live in [true, false] {
+        let expected: [Vec<_>; 3] = [
+            opened(live, vec![streams()]),
+            opened(live, pictures((640, 360))),
+            opened(live, pictures((320, 180))),
+        ];
+        assert_eq!(expected[..2], [[(640, 360)], [(640, 360)]]);
+        assert_eq!(expected[2], [(640, 360), (320, 180)], "the picture decides");
+    }
 }
 
 #[test]
