@@ -29,6 +29,8 @@ const WARM_UP: u64 = 100;
 /// Frames that a stage has given when the next one stands still with its first: that one, two in
 /// the queue between them, and one that waits for room in it.
 const FULL: u64 = 4;
+/// As many, of the decoder, when the encoder stands still with its first and all before it is full.
+const ALL_FULL: u64 = 2 * FULL - 1;
 /// Longest wait of one stage for another. Only a failing test reaches it.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -107,8 +109,8 @@ impl Progress {
     }
 }
 
-/// The stages' progress. The first frame waits at each stage until all queues before it are full,
-/// so that the pools hold as many buffers as they ever need.
+/// The stages' progress. The first frames wait at each stage until all queues before it are full, so
+/// that the pools hold as many buffers as they ever need.
 #[derive(Debug, Default)]
 struct Stages {
     units: Progress,
@@ -191,14 +193,17 @@ impl Encoder for WatchedEncoder {
         self.codec.name()
     }
 
-    fn push(&mut self, frame: VideoFrame) -> Result<(), CodecError> {
+    fn push(&mut self, picture: VideoFrame) -> Result<(), CodecError> {
         WATCHED.set(true);
-        match self.stages.encoded.step() {
-            1 => self.stages.processed.wait_for(FULL),
-            WARM_UP => COUNTING.store(true, SeqCst),
-            _ => {}
+        let frame = self.stages.encoded.step();
+        if frame < WARM_UP {
+            // Not the first alone: the processing thread may yet be about to take a buffer.
+            self.stages.processed.wait_for(frame + FULL - 1);
+            self.stages.decoded.wait_for(frame + ALL_FULL - 1);
+        } else if frame == WARM_UP {
+            COUNTING.store(true, SeqCst);
         }
-        self.codec.push(frame)
+        self.codec.push(picture)
     }
 
     fn takes_planes(&self) -> bool {
