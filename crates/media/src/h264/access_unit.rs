@@ -179,6 +179,14 @@ impl AccessUnitDetector {
         &self.sets
     }
 
+    /// The first `length` of the bytes that NAL units state their offsets in are gone: those that
+    /// come are counted from there.
+    pub fn advance(&mut self, length: usize) {
+        if let Some((offset, _)) = &mut self.pending {
+            *offset = offset.saturating_sub(length);
+        }
+    }
+
     /// Forgets the unit that is being read, but not the parameter sets: its NAL units will come
     /// again, or are lost.
     pub fn restart_unit(&mut self) {

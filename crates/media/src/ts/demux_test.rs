@@ -272,6 +272,38 @@ fn the_second_field_belongs_to_the_unit_of_the_first() {
     assert_eq!(times, [0, 3_000, 6_000, 9_000]);
 }
 
+/// A delimiter behind a field opens a unit or not, as what follows tells; meanwhile the unit before
+/// the field is handed out, because there is no more room.
+#[test]
+fn what_follows_a_field_keeps_its_place_when_units_before_it_go() {
+    let slice = |at: u32, field: Field| {
+        let slice = Slice {
+            frame_num: at,
+            order: 2 * at,
+            field: Some(field),
+            ..Slice::default()
+        };
+        [slice.nal(), vec![0xaa; 400]].concat()
+    };
+    let delimiter = fixtures::AUD.to_vec();
+    let sets = [fixtures::sps(0, 20, true), fixtures::pps(0, 0)];
+    let frame = annexb([&[delimiter.clone()], &sets[..], &[slice(0, Field::Frame)]].concat());
+    let field = annexb([delimiter.clone(), slice(1, Field::Top)]);
+    let other = annexb([delimiter, slice(2, Field::Top)]);
+    let units = [frame, field, other];
+    let mut writer = video_writer();
+    writer.pes(VIDEO, Some(0), &units.concat());
+    let mut demuxer = Demuxer::new(DemuxOptions {
+        max_unit: units[0].len() + units[1].len() + 200,
+        ..DemuxOptions::default()
+    });
+    demuxer.push(&writer.out, None);
+    demuxer.finish();
+    let found = take(&mut demuxer).units;
+    let lengths: Vec<_> = found.iter().map(|unit| unit.data.len()).collect();
+    assert_eq!(lengths, units.map(|unit| unit.len()));
+}
+
 #[test]
 fn streams_that_appear_later_are_announced_and_those_that_stay_lose_nothing() {
     let mut writer = video_writer();

@@ -181,6 +181,7 @@ impl VideoAssembler {
             begin = boundary.offset;
         }
         self.boundaries = boundaries;
+        self.detector.advance(begin);
         self.scanned -= begin;
         if !whole_unit {
             return;
