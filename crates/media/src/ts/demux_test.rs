@@ -286,8 +286,8 @@ fn what_follows_a_field_keeps_its_place_when_units_before_it_go() {
         [slice.nal(), vec![0xaa; 400]].concat()
     };
     let delimiter = fixtures::AUD.to_vec();
-    let sets = [fixtures::sps(0, 20, true), fixtures::pps(0, 0)];
-    let frame = annexb([&[delimiter.clone()], &sets[..], &[slice(0, Field::Frame)]].concat());
+    let (sps, pps) = (fixtures::sps(0, 20, true), fixtures::pps(0, 0));
+    let frame = annexb([delimiter.clone(), sps, pps, slice(0, Field::Frame)]);
     let field = annexb([delimiter.clone(), slice(1, Field::Top)]);
     let other = annexb([delimiter, slice(2, Field::Top)]);
     let units = [frame, field, other];
