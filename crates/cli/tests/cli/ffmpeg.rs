@@ -35,10 +35,10 @@ fn live(name: &str, input: &str, flags: &[&str]) -> Value {
     report
 }
 
-/// Nearly so many pictures came out: a busy machine may drop some of a live stream.
-fn nearly(video: &Value, pictures: u64) {
+/// Most of so many pictures came out: a busy machine drops some of a live stream.
+fn most(video: &Value, pictures: u64) {
     let units = video["units"].as_u64().unwrap();
-    let range = pictures * 9 / 10..=pictures;
+    let range = pictures / 2..=pictures;
     assert!(range.contains(&units), "{units} of {pictures}");
 }
 
@@ -47,7 +47,7 @@ fn a_stream_that_changes_its_size_goes_on_with_another_encoder() {
     let report = live("size", "reschange_360p_to_240p.ts", &[]);
     let video = stream(&report, "video");
     assert_eq!(video["codec"], "h264");
-    nearly(video, 120);
+    most(video, 120);
     // The last size; that there was another is a change.
     assert_eq!(video["video"]["height"], 240);
     assert_eq!(video["changes"], 1);
@@ -58,14 +58,14 @@ fn h265_comes_in_and_goes_out() {
     let video = |report: &Value| stream(report, "video").clone();
     let out = video(&live("from_hevc", "hevc_240p25.ts", &[]));
     assert_eq!(out["codec"], "h264");
-    nearly(&out, 50);
+    most(&out, 50);
     let devices = succeed(&["devices"]);
     // Not every FFmpeg has x265.
     if devices.contains("libx265") {
         let flags = ["--video-codec", "hevc"];
         let out = video(&live("to_hevc", "hevc_240p25.ts", &flags));
         assert_eq!(out["codec"], "hevc");
-        nearly(&out, 50);
+        most(&out, 50);
         assert_eq!(out["video"]["height"], 240);
     }
 }
