@@ -80,7 +80,7 @@ impl Unnamed {
         let all: Vec<u8> = self
             .packets
             .iter()
-            .flat_map(|held| held.data.clone())
+            .flat_map(|held| held.data.iter().copied())
             .collect();
         let wanted = if last { 1 } else { FRAMES };
         let full = self.packets.len() >= MAX_PACKETS || self.bytes >= MAX_BYTES;
