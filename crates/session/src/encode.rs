@@ -43,8 +43,6 @@ pub(crate) struct EncodeStage {
     sound: Option<OpenSound>,
     /// What the input consists of.
     input: Option<Arc<Streams>>,
-    /// The input has sound of which nothing more is known yet.
-    sound_unknown: bool,
     /// The output began with the promise of stereo, before more was known of the sound.
     stereo_promised: bool,
     scaler: Scaler,
@@ -78,7 +76,6 @@ impl EncodeStage {
             video: None,
             sound: None,
             input: None,
-            sound_unknown: false,
             stereo_promised: false,
             scaler: Scaler::default(),
             pool: FramePool::new(),
@@ -125,7 +122,8 @@ impl EncodeStage {
             return Ok(());
         }
         if self.last_pts.is_none() {
-            self.stereo_promised = self.sound_unknown;
+            let input = self.input.as_ref();
+            self.stereo_promised = input.is_some_and(|streams| streams.is_sound_unknown());
         }
         self.last_pts = Some(frame.pts());
         if self.sink {
@@ -257,7 +255,7 @@ impl EncodeStage {
         facts.output.bitrate = Some(settings.bitrate);
     }
 
-    /// Notes what is known of the sound, and opens an encoder for what the stream says that its
+    /// Notes what the input consists of, and opens an encoder for what the stream says that its
     /// pictures are: the first of them is being decoded meanwhile, which takes as long. What it
     /// needs in the end, the picture itself decides.
     fn streams(&mut self, streams: Arc<Streams>) -> Result<(), Over> {
@@ -268,8 +266,6 @@ impl EncodeStage {
             open.encoder.force_keyframe();
         }
         self.input = Some(Arc::clone(&streams));
-        let unknown = |sound: &Arc<StreamInfo>| sound.params == StreamParams::Unknown;
-        self.sound_unknown = streams.audio.as_ref().is_some_and(unknown);
         let video = streams.video.as_ref().map(|stream| &stream.params);
         if let Some(StreamParams::Video(params)) = video
             && params.width.min(params.height) > 0

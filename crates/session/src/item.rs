@@ -43,6 +43,12 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
+    /// Whether there is sound of which only the coding is known.
+    pub(crate) fn is_sound_unknown(&self) -> bool {
+        let audio = self.audio.as_ref();
+        audio.is_some_and(|audio| audio.params == StreamParams::Unknown)
+    }
+
     /// Whether the output's sound comes, or goes on in another form, where these streams follow
     /// `before`.
     pub(crate) fn changes_sound(&self, before: Option<&Self>) -> bool {

@@ -235,19 +235,14 @@ impl Output {
     }
 
     fn is_sound_unknown(&self) -> bool {
-        let sound = self
-            .expected
-            .as_ref()
-            .and_then(|streams| streams.audio.as_ref());
-        sound.is_some_and(|sound| sound.params == StreamParams::Unknown)
+        let expected = self.expected.as_ref();
+        expected.is_some_and(|streams| streams.is_sound_unknown())
     }
 
     fn awaits_sound(&self) -> bool {
         let promised = self.expected.as_ref().filter(|streams| {
-            let known = |sound: &Arc<StreamInfo>| sound.params != StreamParams::Unknown;
             let copied = streams.route == AudioRoute::Copied;
-            !self.live && streams.audio.is_some()
-                || copied && !streams.audio.as_ref().is_none_or(known)
+            !self.live && streams.audio.is_some() || copied && streams.is_sound_unknown()
         });
         self.mux.is_none() && promised.is_some() && self.interleaver.first().is_none()
     }
