@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use trickle_proto::{Client, ClientConfig, ClientTls, Gap, PublishError, SubscribeError, Token};
+use trickle_proto::{
+    Client, ClientConfig, ClientTls, Gap, PublishError, PublishStop, SubscribeError, SubscribeStop,
+    Token,
+};
 use url::Url;
 
 use crate::error::CliError;
@@ -73,15 +76,29 @@ pub(crate) fn client(config: ClientConfig) -> Result<Client, CliError> {
 }
 
 pub(crate) fn publish_error(url: &Url, error: &PublishError) -> CliError {
-    CliError::caused(format!("cannot publish to {url}"), error).hint(
-        "is a relay there? `trickle relay --autocreate` runs one that creates channels as they \
-         are published to",
-    )
+    let cli = CliError::caused(format!("cannot publish to {url}"), error);
+    match error {
+        // It says itself what to do.
+        PublishError::Stopped {
+            stop: PublishStop::Distrusted,
+            ..
+        } => cli,
+        _ => cli.hint(
+            "is a relay there? `trickle relay --autocreate` runs one that creates channels as \
+             they are published to",
+        ),
+    }
 }
 
 pub(crate) fn subscribe_error(url: &Url, error: &SubscribeError) -> CliError {
-    CliError::caused(format!("cannot read from {url}"), error)
-        .hint("the channel must exist: it is made by the relay or by its first publisher")
+    let cli = CliError::caused(format!("cannot read from {url}"), error);
+    match error {
+        SubscribeError::Stopped {
+            stop: SubscribeStop::Distrusted,
+            ..
+        } => cli,
+        _ => cli.hint("the channel must exist: it is made by the relay or by its first publisher"),
+    }
 }
 
 /// A break in the sequence, in words.

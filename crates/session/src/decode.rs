@@ -1,5 +1,6 @@
 //! The decoding stage: one thread that owns the video and the audio decoder.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use trickle_media::access_unit::{AccessUnit, Codec};
@@ -48,7 +49,7 @@ pub(crate) struct DecodeStage {
     pacer: Pacer,
     last_pts: Option<Timestamp>,
     /// Times of pictures that were decoded and are not to be shown.
-    hidden: Vec<Timestamp>,
+    hidden: VecDeque<Timestamp>,
     /// The picture before was lost here, and counted so.
     lost_last: bool,
 }
@@ -83,7 +84,7 @@ impl DecodeStage {
             broke: None,
             pacer: Pacer::new(),
             last_pts: None,
-            hidden: Vec::new(),
+            hidden: VecDeque::new(),
             lost_last: false,
         }
     }
@@ -170,9 +171,11 @@ impl DecodeStage {
             return Ok(());
         };
         if unit.flags.hidden {
-            // Some may never come out.
-            self.hidden.truncate(MAX_HIDDEN);
-            self.hidden.push(unit.pts);
+            // Some may never come out, and the oldest has waited longest.
+            if self.hidden.len() == MAX_HIDDEN {
+                self.hidden.pop_front();
+            }
+            self.hidden.push_back(unit.pts);
         }
         match open.decoder.push(&unit) {
             Ok(()) => {}
@@ -220,7 +223,7 @@ impl DecodeStage {
         while let Some(mut frame) = self.video.as_mut().and_then(|open| open.decoder.pull()) {
             self.breaks = 0;
             if let Some(at) = self.hidden.iter().position(|pts| *pts == frame.pts()) {
-                self.hidden.swap_remove(at);
+                self.hidden.remove(at);
                 continue;
             }
             let stats = &self.shared.stats;

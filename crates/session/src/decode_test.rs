@@ -266,20 +266,36 @@ fn pictures_that_are_not_read_are_refused_with_the_tables_and_once() {
 fn pictures_that_an_edit_hides_are_decoded_and_not_shown() {
     let bench = Bench::new(false);
     let video = video_stream(16, 8);
-    let hidden = |at: i64| match picture_item(at, "ok", &video) {
+    let out = bench.run(vec![
+        hidden(picture_item(0, "ok", &video)),
+        hidden(picture_item(40, "ok", &video)),
+        picture_item(80, "ok", &video),
+        hidden(picture_item(120, "ok", &video)),
+    ]);
+    assert_eq!(frames(&out), [80]);
+    assert_eq!(bench.shared.stats.decoded.get(), 1);
+    assert_eq!(bench.shared.stats.dropped.damaged.get(), 0);
+}
+
+#[test]
+fn hidden_pictures_that_never_come_out_do_not_crowd_out_those_that_do() {
+    let bench = Bench::new(false);
+    let video = video_stream(16, 8);
+    let lost = (0..100).map(|n| hidden(picture_item(n * 40, "damaged", &video)));
+    let last = [
+        hidden(picture_item(4_000, "ok", &video)),
+        picture_item(4_040, "ok", &video),
+    ];
+    let out = bench.run(lost.chain(last).collect());
+    assert_eq!(frames(&out), [4_040]);
+}
+
+fn hidden(item: Item) -> Item {
+    match item {
         Item::Picture(mut coded) => {
             coded.unit.flags.hidden = true;
             Item::Picture(coded)
         }
         other => other,
-    };
-    let out = bench.run(vec![
-        hidden(0),
-        hidden(40),
-        picture_item(80, "ok", &video),
-        hidden(120),
-    ]);
-    assert_eq!(frames(&out), [80]);
-    assert_eq!(bench.shared.stats.decoded.get(), 1);
-    assert_eq!(bench.shared.stats.dropped.damaged.get(), 0);
+    }
 }

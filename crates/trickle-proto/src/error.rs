@@ -146,6 +146,7 @@ fn lost(answer: &PostAnswer, detail: &str) -> String {
         PostAnswer::NotFound => "there is no such channel".to_owned(),
         PostAnswer::Unavailable(status) | PostAnswer::Refused(status) => format!("status {status}"),
         PostAnswer::NoAnswer => "the connection failed".to_owned(),
+        PostAnswer::Distrusted => "the relay's certificate was refused".to_owned(),
     };
     what + &in_parentheses(detail)
 }

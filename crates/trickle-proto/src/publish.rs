@@ -19,6 +19,8 @@ pub enum PostAnswer {
     Refused(u16),
     /// No answer: the connection could not be made, or broke.
     NoAnswer,
+    /// No answer: the relay's certificate was refused.
+    Distrusted,
 }
 
 impl PostAnswer {
@@ -54,6 +56,9 @@ pub enum PublishStop {
     /// The relay could not be reached within the time for retries.
     #[error("the relay cannot be reached")]
     Unreachable,
+    /// The relay's certificate was refused from the start. Later it is as good as unreachable.
+    #[error("the relay's certificate was refused")]
+    Distrusted,
 }
 
 /// A publisher's place in the stream.
@@ -65,6 +70,8 @@ pub struct PublishState {
     creates: bool,
     resync: bool,
     reset: bool,
+    /// A segment was accepted.
+    published: bool,
     stop: Option<PublishStop>,
     reconnects: u64,
 }
@@ -81,6 +88,7 @@ impl PublishState {
             creates,
             resync: false,
             reset: false,
+            published: false,
             stop: None,
             reconnects: 0,
         }
@@ -91,6 +99,12 @@ impl PublishState {
     #[must_use]
     pub fn reconnects(&self) -> u64 {
         self.reconnects
+    }
+
+    /// Whether any segment was accepted.
+    #[must_use]
+    pub fn has_published(&self) -> bool {
+        self.published
     }
 
     /// The index of the next segment.
@@ -138,6 +152,7 @@ impl PublishState {
         match answer {
             PostAnswer::Accepted => {
                 self.lost_in_a_row = 0;
+                self.published = true;
                 return;
             }
             PostAnswer::EndOfStream => self.halt(PublishStop::EndOfStream),
@@ -146,7 +161,10 @@ impl PublishState {
             // One segment too large, or one too many, says nothing about the next.
             PostAnswer::Refused(413) | PostAnswer::CutShort => {}
             PostAnswer::Refused(status) => self.halt(PublishStop::Refused(status)),
-            PostAnswer::Unavailable(_) | PostAnswer::NoAnswer => self.resync = true,
+            PostAnswer::Distrusted if !self.published => self.halt(PublishStop::Distrusted),
+            PostAnswer::Unavailable(_) | PostAnswer::NoAnswer | PostAnswer::Distrusted => {
+                self.resync = true;
+            }
         }
         self.lost_in_a_row += 1;
         if self.lost_in_a_row >= self.max_lost {

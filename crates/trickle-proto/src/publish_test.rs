@@ -37,11 +37,21 @@ fn a_lost_channel_or_a_refusal_is_final() {
         (PostAnswer::NotFound, PublishStop::NotFound),
         (PostAnswer::EndOfStream, PublishStop::EndOfStream),
         (PostAnswer::Refused(401), PublishStop::Refused(401)),
+        (PostAnswer::Distrusted, PublishStop::Distrusted),
     ] {
         let mut state = state();
         state.record(answer);
         assert_eq!(state.stop(), Some(stop));
     }
+}
+
+#[test]
+fn a_certificate_that_is_refused_in_the_middle_is_a_connection_that_was_lost() {
+    let mut state = state();
+    state.record(PostAnswer::Accepted);
+    state.record(PostAnswer::Distrusted);
+    assert_eq!(state.stop(), None);
+    assert!(state.needs_resync());
 }
 
 #[test]

@@ -90,6 +90,8 @@ pub enum GetAnswer {
     Refused(u16),
     /// No answer: the connection could not be made, or broke.
     NoAnswer,
+    /// No answer: the relay's certificate was refused.
+    Distrusted,
 }
 
 /// What the driver does now.
@@ -125,6 +127,9 @@ pub enum SubscribeStop {
     /// The relay could not be reached within the time for retries.
     #[error("the relay cannot be reached")]
     Unreachable,
+    /// The relay's certificate was refused: from the start, or for the time for retries.
+    #[error("the relay's certificate was refused")]
+    Distrusted,
     /// The relay does not say which segment it sent.
     #[error("the relay's answer lacks Lp-Trickle-Seq")]
     NoIndex,
@@ -186,6 +191,8 @@ impl SubscribeState {
             GetAnswer::Unavailable(status) => {
                 self.retry(now, Step::Fail(SubscribeStop::Unavailable(status)))
             }
+            GetAnswer::Distrusted if !self.delivered => Step::Fail(SubscribeStop::Distrusted),
+            GetAnswer::Distrusted => self.retry(now, Step::Fail(SubscribeStop::Distrusted)),
             GetAnswer::NoAnswer => self.retry(now, Step::Fail(SubscribeStop::Unreachable)),
             GetAnswer::NotFound => {
                 // Some relays forget a closed channel at once, so a stream that was read ends

@@ -176,6 +176,7 @@ fn an_unreachable_relay_is_given_up_after_the_window() {
     for (answer, stop) in [
         (GetAnswer::NoAnswer, SubscribeStop::Unreachable),
         (GetAnswer::Unavailable(503), SubscribeStop::Unavailable(503)),
+        (GetAnswer::Distrusted, SubscribeStop::Distrusted),
     ] {
         let (step, took) = Rig::after(1).until_settled(answer);
         assert_eq!(step, Step::Fail(stop));
@@ -211,8 +212,13 @@ fn outages_that_were_ridden_out_are_counted() {
 
 #[test]
 fn a_refusal_is_final() {
-    let step = Rig::new(Start::Current).answer(GetAnswer::Refused(401));
-    assert_eq!(step, Step::Fail(SubscribeStop::Refused(401)));
+    for (answer, stop) in [
+        (GetAnswer::Refused(401), SubscribeStop::Refused(401)),
+        (GetAnswer::Distrusted, SubscribeStop::Distrusted),
+    ] {
+        let step = Rig::new(Start::Current).answer(answer);
+        assert_eq!(step, Step::Fail(stop));
+    }
 }
 
 #[test]

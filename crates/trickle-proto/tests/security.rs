@@ -175,6 +175,43 @@ async fn a_certificate_that_nobody_vouches_for_is_refused_and_the_message_helps(
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_refused_is_no_outage_to_wait_for() {
+    let (port, _) = tls_relay("localhost").await;
+    let url: Url = format!("https://localhost:{port}/a").parse().unwrap();
+    let client = Client::new(ClientConfig::default()).unwrap();
+    let refused = |stop| matches!(stop, Some(PublishStop::Distrusted));
+    let stop_of = |error: &PublishError| match error {
+        PublishError::Stopped { stop, .. } => Some(*stop),
+        _ => None,
+    };
+    for create in [false, true] {
+        let options = PublishOptions::new("text/plain").create(create);
+        let error = match client.publish(&url, options).await {
+            Err(error) => error,
+            Ok(mut publisher) => {
+                // Its POST is under way or has failed; what comes next knows.
+                let _ = publisher.next_segment().await;
+                publisher.settled().await.ok();
+                publisher.next_segment().await.unwrap_err()
+            }
+        };
+        assert!(refused(stop_of(&error)), "{error}");
+    }
+    let mut subscriber = client.subscribe(&url, Start::Current).unwrap();
+    let error = subscriber.next_segment().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            SubscribeError::Stopped {
+                stop: SubscribeStop::Distrusted,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_given_certificate_is_believed_and_no_other() {
     let (port, cert) = tls_relay("somewhere.else").await;
     let url: Url = format!("https://127.0.0.1:{port}/a").parse().unwrap();

@@ -337,7 +337,7 @@ async fn send(
         request.headers_mut().insert(name, (*value).clone());
     }
     let answer = caller.call(request).await;
-    let answer = answer.map_err(|NoAnswer(reason)| Failure::NoAnswer(reason))?;
+    let answer = answer.map_err(|error| Failure::NoAnswer(error.reason))?;
     let status = answer.status();
     if status.is_success() {
         return Ok(answer.into_body());

@@ -142,11 +142,11 @@ impl Caller for Orchestrator {
             inside.faults.pop_front()
         };
         match fault {
-            Some(Fault::Unreachable) => return Err(NoAnswer("connection refused".into())),
+            Some(Fault::Unreachable) => return Err(NoAnswer::new("connection refused")),
             Some(Fault::Status(status)) => return Ok(answer(status, "it is ill")),
             Some(Fault::Slow(time)) if time > Duration::from_secs(10) => {
                 sleep(Duration::from_secs(10)).await;
-                return Err(NoAnswer("no answer within 10s".into()));
+                return Err(NoAnswer::new("no answer within 10s"));
             }
             Some(Fault::Slow(time)) => sleep(time).await,
             None => {}

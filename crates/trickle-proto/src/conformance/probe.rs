@@ -295,7 +295,10 @@ impl Probe {
         }
         let client = self.client.clone();
         Pending(AbortOnDropHandle::new(tokio::spawn(async move {
-            let response = client.send(request, false).await.map_err(|error| error.0)?;
+            let response = client
+                .send(request, false)
+                .await
+                .map_err(|error| error.reason)?;
             let (parts, body) = response.into_parts();
             Ok(Live {
                 status: parts.status.as_u16(),

@@ -23,11 +23,11 @@ impl Client {
             let request = request.map(|body| ClientBody::Whole(Some(body)));
             let (parts, body) = self.exchange(request, false).await?.into_parts();
             let body = Limited::new(body, MAX_ANSWER).collect().await;
-            let body = body.map_err(|error| NoAnswer(format!("it broke off: {error}")))?;
+            let body = body.map_err(|error| NoAnswer::new(format!("it broke off: {error}")))?;
             Ok(Response::from_parts(parts, body.to_bytes()))
         };
         tokio::time::timeout(limit, exchange)
             .await
-            .unwrap_or_else(|_| Err(NoAnswer(format!("no answer within {limit:?}"))))
+            .unwrap_or_else(|_| Err(NoAnswer::new(format!("no answer within {limit:?}"))))
     }
 }

@@ -23,7 +23,7 @@ use super::{
     publisher::{PublishOptions, Publisher},
     subscriber::Subscriber,
     tcp::Silence,
-    tls::ClientTls,
+    tls::{ClientTls, is_distrust},
     transport::Transport,
     upload::{Aborted, Upload, UploadBody},
     url::ChannelUrl,
@@ -197,9 +197,10 @@ impl Client {
         } else {
             &self.shared.pooled
         };
-        http.request(request)
-            .await
-            .map_err(|error| NoAnswer(with_causes(&error)))
+        http.request(request).await.map_err(|error| NoAnswer {
+            distrusted: is_distrust(&error),
+            reason: with_causes(&error),
+        })
     }
 
     /// Sends a small request and reads its whole answer, within the time for such.
@@ -217,7 +218,7 @@ impl Client {
         let answer = async { Ok(Answer::read(self.send(request, false).await?).await) };
         tokio::time::timeout(limit, answer)
             .await
-            .unwrap_or_else(|_| Err(NoAnswer(format!("no answer within {limit:?}"))))
+            .unwrap_or_else(|_| Err(NoAnswer::new(format!("no answer within {limit:?}"))))
     }
 }
 
@@ -235,10 +236,25 @@ fn connector(config: &ClientConfig) -> HttpConnector {
     connector
 }
 
-/// No answer came; the text says why.
+/// No answer came.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NoAnswer(pub String);
+#[error("{reason}")]
+pub struct NoAnswer {
+    /// Why.
+    pub reason: String,
+    /// The server's certificate was refused: another try will not change that by itself.
+    pub distrusted: bool,
+}
+
+impl NoAnswer {
+    /// No answer for a reason that may pass.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            distrusted: false,
+        }
+    }
+}
 
 /// An answer without the rest of its body.
 #[derive(Clone, Debug)]

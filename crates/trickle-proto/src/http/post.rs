@@ -45,15 +45,19 @@ impl Post {
     pub(super) async fn posted(self) -> Posted {
         self.task
             .await
-            .unwrap_or_else(|error| Posted::none(&NoAnswer(error.to_string())))
+            .unwrap_or_else(|error| Posted::none(&NoAnswer::new(error.to_string())))
     }
 }
 
 impl Posted {
     pub(super) fn none(error: &NoAnswer) -> Self {
         Self {
-            answer: PostAnswer::NoAnswer,
-            detail: error.0.clone(),
+            answer: if error.distrusted {
+                PostAnswer::Distrusted
+            } else {
+                PostAnswer::NoAnswer
+            },
+            detail: error.reason.clone(),
         }
     }
 

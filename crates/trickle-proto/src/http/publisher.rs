@@ -243,8 +243,8 @@ impl Publisher {
         };
         let posted = match timeout(ANSWER_WAIT, &mut post.task).await {
             Ok(Ok(posted)) => posted,
-            Ok(Err(error)) => Posted::none(&NoAnswer(error.to_string())),
-            Err(_) => Posted::none(&NoAnswer(format!("no answer within {ANSWER_WAIT:?}"))),
+            Ok(Err(error)) => Posted::none(&NoAnswer::new(error.to_string())),
+            Err(_) => Posted::none(&NoAnswer::new(format!("no answer within {ANSWER_WAIT:?}"))),
         };
         // Removed only now, so that a caller who gives up waiting loses nothing.
         let Some(post) = self.posts.remove(at) else {
@@ -300,7 +300,10 @@ impl Publisher {
                     }
                 },
                 Err(error) => {
-                    self.detail = error.0;
+                    self.detail = error.reason;
+                    if error.distrusted && !self.state.has_published() {
+                        return Err(self.halted(PublishStop::Distrusted));
+                    }
                     PublishStop::Unreachable
                 }
             };

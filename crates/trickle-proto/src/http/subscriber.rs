@@ -86,7 +86,7 @@ impl Subscriber {
             };
             let got = match ahead.await {
                 Ok(got) => got,
-                Err(error) => Got::no_answer(NoAnswer(error.to_string())),
+                Err(error) => Got::no_answer(NoAnswer::new(error.to_string())),
             };
             self.ahead = None;
             match self.state.on_answer(got.answer, Instant::now().into_std()) {
@@ -150,9 +150,13 @@ impl fmt::Debug for Subscriber {
 impl Got {
     fn no_answer(error: NoAnswer) -> Self {
         Self {
-            answer: GetAnswer::NoAnswer,
+            answer: if error.distrusted {
+                GetAnswer::Distrusted
+            } else {
+                GetAnswer::NoAnswer
+            },
             body: None,
-            detail: error.0,
+            detail: error.reason,
         }
     }
 

@@ -1,6 +1,7 @@
 //! TLS: the relay's certificate, and which certificates a client believes.
 
 use std::{
+    error::Error,
     fmt, io,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -34,6 +35,24 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a message about an untrusted certificate adds.
 const HINT: &str = "; trust this certificate with --trust-certificate FILE \
      (TRICKLE_TRUST_CERTIFICATE), or verify nothing with --insecure (TRICKLE_INSECURE=true)";
+
+/// Whether a connection failed because [`Verifier`] refused the server's certificate.
+pub(super) fn is_distrust(error: &(dyn Error + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return matches!(
+            error,
+            rustls::Error::InvalidCertificate(_) | rustls::Error::General(_)
+        );
+    }
+    // An I/O error gives the causes of what it holds for its own, not what it holds.
+    let held = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    match held {
+        Some(held) => is_distrust(held),
+        None => error.source().is_some_and(is_distrust),
+    }
+}
 
 /// TLS settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
