@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use trickle_proto::publish::PostAnswer;
 use trickle_proto::{
     Client, ClientConfig, ClientTls, Gap, PublishError, PublishStop, SubscribeError, SubscribeStop,
     Token,
@@ -81,6 +82,10 @@ pub(crate) fn publish_error(url: &Url, error: &PublishError) -> CliError {
         // It says itself what to do.
         PublishError::Stopped {
             stop: PublishStop::Distrusted,
+            ..
+        }
+        | PublishError::SegmentLost {
+            answer: PostAnswer::Distrusted,
             ..
         } => cli,
         _ => cli.hint(
