@@ -72,6 +72,16 @@ impl Assembler {
         }
     }
 
+    /// No bytes of the PES packet that is being read were missing after all. Sound loses less than
+    /// is worth undoing.
+    pub(super) fn undo_damage(&mut self) {
+        match self {
+            Self::H264(video) => video.undo_damage(),
+            Self::Whole(whole) => whole.undo_damage(),
+            Self::Audio(_) | Self::Unnamed(_) => {}
+        }
+    }
+
     /// Hands on what is complete. Of a stream that nothing names: what it is, once that is known.
     pub(super) fn end(
         &mut self,

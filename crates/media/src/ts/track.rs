@@ -15,6 +15,8 @@ use crate::access_unit::{Codec, TrackId};
 const FALSE_ENDS: u8 = 3;
 /// Continuity counters that are wrong so many times more than they are right are not believed.
 const WRONG_COUNTERS: u8 = 16;
+/// Of a stream whose counters are found to be wrong so many at most were right by chance.
+const RIGHT_BY_CHANCE: u8 = 4;
 /// The longest pause awaited inside a unit, where the time between units is not known.
 const MAX_QUIET: Duration = Duration::from_millis(40);
 
@@ -74,6 +76,8 @@ pub(super) struct Track {
     pub(super) coding: Coding,
     /// How many more of the last continuity counters were wrong than right.
     wrong_counters: u8,
+    /// How many were right, as far as that matters.
+    right_counters: u8,
     /// The length that PES headers state was wrong.
     wrong_lengths: bool,
     continuity: Option<u8>,
@@ -92,6 +96,7 @@ impl Track {
             pid,
             coding,
             wrong_counters: 0,
+            right_counters: 0,
             wrong_lengths: false,
             continuity: None,
             fingerprint: Fingerprint::default(),
@@ -127,6 +132,7 @@ impl Track {
         match last {
             Some(last) if packet.continuity == (last + 1) & 0x0f => {
                 self.wrong_counters = self.wrong_counters.saturating_sub(1);
+                self.right_counters = self.right_counters.saturating_add(1);
             }
             Some(last) if !packet.adaptation.discontinuity => {
                 if packet.continuity == last && fingerprint == earlier {
@@ -155,6 +161,10 @@ impl Track {
             return;
         }
         if self.wrong_counters == WRONG_COUNTERS {
+            if self.right_counters <= RIGHT_BY_CHANCE {
+                // They were wrong from the start, and what they spoiled is mostly a first keyframe.
+                self.assembler.undo_damage();
+            }
             return out.fault(self.pid, FaultKind::Counters);
         }
         let got = packet.continuity;

@@ -112,6 +112,15 @@ impl VideoAssembler {
         }
     }
 
+    /// No bytes of the PES packet that is being read were missing after all.
+    pub(super) fn undo_damage(&mut self) {
+        if let Some((begin, _)) = self.marks.back()
+            && !self.full
+        {
+            self.damage.retain(|at| at <= begin);
+        }
+    }
+
     pub(super) fn is_pending(&self) -> bool {
         !self.buf.is_empty()
     }

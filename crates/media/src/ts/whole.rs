@@ -62,6 +62,11 @@ impl WholeAssembler {
         self.damaged = true;
     }
 
+    /// No bytes of this PES packet were missing after all.
+    pub(super) fn undo_damage(&mut self) {
+        self.damaged = self.full;
+    }
+
     /// A PES packet is missing, or its beginning is. Pictures may refer to what it held, and
     /// decoders of H.265 do not notice.
     pub(super) fn lose_unit(&mut self) {

@@ -52,8 +52,13 @@ fn demux_program(stream: &[u8], program: Option<u16>) -> (Found, Demuxer) {
 
 /// Pictures whose packets all differ; a keyframe in ten.
 fn lively(count: i64) -> Vec<AccessUnit> {
+    lively_of(count, |_| 900)
+}
+
+fn lively_of(count: i64, size: impl Fn(bool) -> usize) -> Vec<AccessUnit> {
     let mut units: Vec<_> = (0..count)
-        .map(|at| video(at * 3_000, at % 10 == 0, 900))
+        .map(|at| (at * 3_000, at % 10 == 0))
+        .map(|(time, keyframe)| video(time, keyframe, size(keyframe)))
         .collect();
     for (number, unit) in units.iter_mut().enumerate() {
         let mut data = unit.data.to_vec();
@@ -248,6 +253,20 @@ fn counters_that_are_always_wrong_are_told_once_and_then_left_alone() {
         assert!(sound >= 30, "{sound}");
         assert_same(&found.units[20..], &units[20..]);
         assert!(demuxer.stats().faults.continuity < 20);
+    }
+}
+
+#[test]
+fn counters_that_are_wrong_from_the_start_do_not_cost_the_first_keyframe() {
+    let units = lively_of(12, |keyframe| if keyframe { 8_000 } else { 500 });
+    for next in [(|_| 0) as fn(usize) -> u8, |at| (at * 5 % 16) as u8] {
+        let mut stream = mux_each(&units).concat();
+        for (at, packet) in stream.chunks_mut(188).enumerate().skip(2) {
+            packet[3] = packet[3] & 0xf0 | next(at);
+        }
+        let found = demux(&stream);
+        assert_same(&found.units, &units);
+        assert!(found.units.iter().all(|unit| !unit.flags.damaged));
     }
 }
 
