@@ -3,7 +3,7 @@
 use super::*;
 use crate::access_unit::Codec;
 use crate::codec::CpuBackend;
-use crate::stream::ColorDescription;
+use crate::stream::{ColorDescription, Orientation};
 
 fn params() -> VideoParams {
     VideoParams {
@@ -18,6 +18,7 @@ fn params() -> VideoParams {
         chroma_format: 1,
         interlaced: false,
         reorder: None,
+        orientation: Orientation::UPRIGHT,
     }
 }
 

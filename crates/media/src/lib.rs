@@ -56,5 +56,5 @@ pub use coder::{Decoder, Encoder};
 pub use error::{CodecError, FrameError, Unsupported};
 pub use frame::{AudioFrame, Tensor, VideoFrame};
 pub use overlay::Overlay;
-pub use stream::{AudioParams, ColorDescription, StreamInfo, VideoParams};
+pub use stream::{AudioParams, ColorDescription, Orientation, StreamInfo, VideoParams};
 pub use time::{TimeBase, Timestamp};

@@ -66,6 +66,8 @@ pub struct VideoParams {
     /// Pictures by which decode order can differ from display order, where the stream states it
     /// (`max_num_reorder_frames`).
     pub reorder: Option<u32>,
+    /// How the container wants pictures turned for display.
+    pub orientation: Orientation,
 }
 
 impl VideoParams {
@@ -84,6 +86,57 @@ impl VideoParams {
             chroma_format: 0,
             interlaced: false,
             reorder: None,
+            orientation: Orientation::UPRIGHT,
+        }
+    }
+}
+
+/// How a picture lies: what makes it upright. Phones state it rather than turn what they record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Orientation {
+    /// To be mirrored, left to right, before it is turned.
+    pub mirrored: bool,
+    /// To be turned clockwise by so many quarter turns, 0 to 3.
+    pub quarter_turns: u8,
+}
+
+impl Orientation {
+    /// Nothing is to be done.
+    pub const UPRIGHT: Self = Self {
+        mirrored: false,
+        quarter_turns: 0,
+    };
+
+    /// Of the matrix that maps the places of samples to those on display, `[a, b, c, d]`: x to
+    /// a·x + c·y, y to b·x + d·y, with y pointing down. `None` for one that does not map axes to
+    /// axes.
+    pub fn of_matrix([a, b, c, d]: [i32; 4]) -> Option<Self> {
+        let signs = [a, b, c, d].map(i32::signum);
+        let mirrored = match signs {
+            [1 | -1, 0, 0, 1 | -1] => signs[0] != signs[3],
+            [0, 1 | -1, 1 | -1, 0] => signs[1] == signs[2],
+            _ => return None,
+        };
+        // Where the x axis goes, without the mirror.
+        let flip = if mirrored { -1 } else { 1 };
+        let quarter_turns = match (flip * signs[0], flip * signs[1]) {
+            (1, _) => 0,
+            (_, 1) => 1,
+            (-1, _) => 2,
+            _ => 3,
+        };
+        Some(Self {
+            mirrored,
+            quarter_turns,
+        })
+    }
+
+    /// Width and height on display of a picture of this size.
+    pub const fn size(self, width: usize, height: usize) -> (usize, usize) {
+        if self.quarter_turns % 2 == 0 {
+            (width, height)
+        } else {
+            (height, width)
         }
     }
 }

@@ -12,7 +12,7 @@ use trickle_media::frame::FramePool;
 use trickle_media::h264::sps::Sps;
 use trickle_media::h264::{NalKind, annexb};
 use trickle_media::stream::StreamParams;
-use trickle_media::{StreamInfo, Timestamp, VideoParams};
+use trickle_media::{Orientation, StreamInfo, Timestamp, VideoParams};
 
 use crate::error::EndReason;
 use crate::item::{Coded, Frame, Item, Streams};
@@ -52,6 +52,8 @@ pub(crate) struct DecodeStage {
     hidden: VecDeque<Timestamp>,
     /// The picture before was lost here, and counted so.
     lost_last: bool,
+    /// How pictures lie.
+    orientation: Orientation,
 }
 
 struct OpenVideo {
@@ -85,6 +87,7 @@ impl DecodeStage {
             pacer: Pacer::new(),
             last_pts: None,
             hidden: VecDeque::new(),
+            orientation: Orientation::UPRIGHT,
             lost_last: false,
         }
     }
@@ -177,6 +180,10 @@ impl DecodeStage {
             }
             self.hidden.push_back(unit.pts);
         }
+        self.orientation = match &stream.params {
+            StreamParams::Video(params) => params.orientation,
+            _ => Orientation::UPRIGHT,
+        };
         match open.decoder.push(&unit) {
             Ok(()) => {}
             Err(CodecError::Broken { backend, detail }) => {
@@ -220,7 +227,7 @@ impl DecodeStage {
 
     /// Hands on every frame that the decoder has ready.
     fn pull_video(&mut self) -> Result<(), Over> {
-        while let Some(mut frame) = self.video.as_mut().and_then(|open| open.decoder.pull()) {
+        while let Some(frame) = self.video.as_mut().and_then(|open| open.decoder.pull()) {
             self.breaks = 0;
             if let Some(at) = self.hidden.iter().position(|pts| *pts == frame.pts()) {
                 self.hidden.remove(at);
@@ -238,6 +245,14 @@ impl DecodeStage {
                 stats.dropped.max_framerate.add(1);
                 continue;
             }
+            let mut frame = match frame.upright(self.orientation) {
+                Ok(frame) => frame,
+                Err(error) => {
+                    tracing::warn!(%error, "a picture could not be turned");
+                    self.shared.stats.dropped.device_error.add(1);
+                    continue;
+                }
+            };
             frame.times_mut().decoded = self.shared.now();
             let rate = self.video.as_ref().and_then(|open| open.params.frame_rate);
             self.send(Item::Frame(Frame {

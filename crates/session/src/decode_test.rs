@@ -52,6 +52,13 @@ fn frames(items: &[Item]) -> Vec<i64> {
         .collect()
 }
 
+fn size(item: &Item) -> Option<(usize, usize)> {
+    match item {
+        Item::Frame(frame) => Some((frame.frame.width(), frame.frame.height())),
+        _ => None,
+    }
+}
+
 fn streams(video: &Arc<StreamInfo>, audio: Option<&Arc<StreamInfo>>, route: AudioRoute) -> Item {
     Item::Streams(Arc::new(Streams {
         video: Some(Arc::clone(video)),
@@ -157,6 +164,22 @@ fn new_parameters_mean_a_new_decoder() {
         .collect();
     assert_eq!(sizes, [32, 32, 16]);
     assert_eq!(bench.backend.decoders.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn pictures_that_lie_are_turned_upright() {
+    let bench = Bench::new(false);
+    let upright = video_stream(16, 8);
+    let mut lying = (*upright).clone();
+    if let StreamParams::Video(params) = &mut lying.params {
+        params.orientation.quarter_turns = 1;
+    }
+    let out = bench.run(vec![
+        picture_item(0, "ok", &Arc::new(lying)),
+        picture_item(40, "ok", &upright),
+    ]);
+    let sizes: Vec<_> = out.iter().filter_map(size).collect();
+    assert_eq!(sizes, [(8, 16), (16, 8)]);
 }
 
 #[test]

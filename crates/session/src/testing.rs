@@ -11,7 +11,7 @@ use trickle_media::error::{CodecError, Unsupported};
 use trickle_media::frame::{FramePool, Image, PixelFormat, PlanarImage, StageTimes};
 use trickle_media::stream::StreamParams;
 use trickle_media::{
-    AudioParams, ColorDescription, StreamInfo, Timestamp, VideoFrame, VideoParams,
+    AudioParams, ColorDescription, Orientation, StreamInfo, Timestamp, VideoFrame, VideoParams,
 };
 
 use crate::item::{Coded, Encoded, Frame, Item};
@@ -250,6 +250,7 @@ pub(crate) fn video_stream(width: u32, height: u32) -> Arc<StreamInfo> {
             chroma_format: 1,
             interlaced: false,
             reorder: None,
+            orientation: Orientation::UPRIGHT,
         }),
     })
 }

@@ -8,7 +8,7 @@ use trickle_media::codec::CpuBackend;
 use trickle_media::coder::VideoDecoder;
 use trickle_media::frame::{FramePool, Image, PixelFormat, PlanarImage};
 use trickle_media::h264::annexb;
-use trickle_media::stream::VideoParams;
+use trickle_media::stream::{Orientation, VideoParams};
 use trickle_media::{AccessUnit, Codec, ColorDescription, Timestamp, VideoFrame, access_unit};
 
 use super::{Allocations, Handle, Status, Streams, Work};
@@ -89,6 +89,7 @@ impl Decoder {
             chroma_format: 1,
             interlaced: shape.deinterlaces,
             reorder: None,
+            orientation: Orientation::UPRIGHT,
         };
         let engine = CpuBackend::new()
             .open_decoder(&params, &FramePool::new())

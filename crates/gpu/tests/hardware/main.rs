@@ -19,7 +19,7 @@ use trickle_media::coder::{VideoDecoder, VideoEncoderSettings};
 use trickle_media::frame::{FramePool, Image, PixelFormat, PlanarImage};
 use trickle_media::stream::{Rational, StreamParams, VideoParams};
 use trickle_media::ts::{DemuxEvent, DemuxOptions, Demuxer};
-use trickle_media::{AccessUnit, Codec, ColorDescription, Timestamp, VideoFrame};
+use trickle_media::{AccessUnit, Codec, ColorDescription, Orientation, Timestamp, VideoFrame};
 use trickle_testkit::clip_bytes;
 
 fn is_set(variable: &str) -> bool {
@@ -133,6 +133,7 @@ fn params_of(settings: &VideoEncoderSettings) -> VideoParams {
         chroma_format: 1,
         interlaced: false,
         reorder: Some(0),
+        orientation: Orientation::UPRIGHT,
     }
 }
 

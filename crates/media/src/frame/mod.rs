@@ -11,6 +11,7 @@ mod planar;
 mod pool;
 mod samples;
 mod tensor;
+mod turn;
 mod video;
 
 pub use audio::AudioFrame;

@@ -4,7 +4,7 @@ use super::{NalKind, ParameterSetError, Vui};
 use crate::access_unit::Codec;
 use crate::bits::{BitError, BitReader};
 use crate::frame::MAX_SIDE;
-use crate::stream::VideoParams;
+use crate::stream::{Orientation, VideoParams};
 
 /// `constraint_set3_flag` in the byte after `profile_idc`.
 const CONSTRAINT_SET3: u8 = 0x10;
@@ -166,6 +166,7 @@ impl Sps {
             chroma_format: self.chroma_format,
             interlaced: !self.frame_mbs_only,
             reorder: self.reorder(),
+            orientation: Orientation::UPRIGHT,
         }
     }
 

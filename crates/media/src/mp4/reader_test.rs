@@ -9,7 +9,7 @@ use super::*;
 use crate::access_unit::Codec;
 use crate::h264::NalKind;
 use crate::h264::annexb::{START_CODE, has_idr, nal_units};
-use crate::stream::StreamParams;
+use crate::stream::{Orientation, StreamParams};
 use crate::time::Timestamp;
 
 fn test_data(path: &str) -> Vec<u8> {
@@ -323,6 +323,36 @@ fn what_a_box_claims_is_checked() {
     // Two tracks of one id.
     let error = open(&patched(&file, b"tkhd", 12, &[0, 0, 0, 1])).unwrap_err();
     assert!(error.to_string().contains("track id is taken"), "{error}");
+}
+
+#[test]
+fn how_pictures_lie_is_told() {
+    let file = test_data("mp4/bframes.mp4");
+    let orientation = |file: &[u8]| {
+        let reader = open(file).unwrap();
+        let video = reader
+            .streams()
+            .iter()
+            .find_map(|stream| match &stream.params {
+                StreamParams::Video(video) => Some(video.orientation),
+                _ => None,
+            });
+        video.unwrap()
+    };
+    assert_eq!(orientation(&file), Orientation::UPRIGHT);
+    // The video's `tkhd` is the first: a, b, u, c, d.
+    let at = 44 + file.windows(4).position(|found| found == b"tkhd").unwrap();
+    let mut turned = file.clone();
+    let matrix = [0, 1 << 16, 0, -1 << 16, 0i32].map(i32::to_be_bytes);
+    turned[at..at + 20].copy_from_slice(&matrix.concat());
+    let clockwise = Orientation {
+        mirrored: false,
+        quarter_turns: 1,
+    };
+    assert_eq!(orientation(&turned), clockwise);
+    // Nonsense turns nothing.
+    turned[at..at + 20].fill(0x55);
+    assert_eq!(orientation(&turned), Orientation::UPRIGHT);
 }
 
 #[test]

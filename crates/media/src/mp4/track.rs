@@ -5,13 +5,14 @@ use super::boxes::{Fields, child, require};
 use super::sample_entry::SampleEntry;
 use super::sample_table::{self, Sample};
 use crate::access_unit::{MediaKind, TrackId};
-use crate::stream::{Rational, StreamInfo, StreamParams};
+use crate::stream::{Orientation, Rational, StreamInfo, StreamParams};
 use crate::time::{TimeBase, Timestamp};
 
 /// A track and where reading is in it.
 #[derive(Debug)]
 pub(super) struct Track {
     pub(super) id: u32,
+    pub(super) orientation: Orientation,
     pub(super) base: TimeBase,
     pub(super) language: Option<String>,
     pub(super) entry: SampleEntry,
@@ -32,6 +33,7 @@ impl Track {
         limit: usize,
         file_size: u64,
     ) -> Result<Self, Mp4Error> {
+        let (id, orientation) = track_header(require(trak, b"tkhd")?)?;
         let mdia = require(trak, b"mdia")?;
         let (timescale, language) = media_header(require(mdia, b"mdhd")?)?;
         let stbl = require(require(mdia, b"minf")?, b"stbl")?;
@@ -44,7 +46,8 @@ impl Track {
             Vec::new()
         };
         Ok(Self {
-            id: track_id(require(trak, b"tkhd")?)?,
+            id,
+            orientation,
             base,
             language,
             entry,
@@ -63,6 +66,7 @@ impl Track {
         let mut params = self.entry.params.clone();
         if let StreamParams::Video(video) = &mut params {
             video.frame_rate = video.frame_rate.or_else(|| self.constant_rate());
+            video.orientation = self.orientation;
         }
         StreamInfo {
             track: TrackId(self.id),
@@ -112,13 +116,36 @@ impl Track {
     }
 }
 
-/// `tkhd`: the track's id.
-fn track_id(mut tkhd: Fields<'_>) -> Result<u32, Mp4Error> {
+/// `tkhd`: the track's id, and how its pictures lie. What says the latter is not worth refusing a
+/// file for.
+fn track_header(mut tkhd: Fields<'_>) -> Result<(u32, Orientation), Mp4Error> {
     let (version, _) = tkhd.version_and_flags()?;
     // creation_time, modification_time
     tkhd.sized(version)?;
     tkhd.sized(version)?;
-    tkhd.u32()
+    let id = tkhd.u32()?;
+    let matrix = matrix(tkhd, version).ok();
+    Ok((
+        id,
+        matrix.and_then(Orientation::of_matrix).unwrap_or_default(),
+    ))
+}
+
+/// What turns pictures, of the rest of a `tkhd` (8.3.2): `[a, b, c, d]`.
+fn matrix(mut tkhd: Fields<'_>, version: u8) -> Result<[i32; 4], Mp4Error> {
+    // reserved, duration; reserved, layer, alternate_group, volume, reserved
+    tkhd.take(4)?;
+    tkhd.sized(version)?;
+    tkhd.take(16)?;
+    let mut values = [0; 4];
+    for pair in values.chunks_exact_mut(2) {
+        for value in pair {
+            *value = tkhd.i32()?;
+        }
+        // u, v
+        tkhd.take(4)?;
+    }
+    Ok(values)
 }
 
 /// `hdlr`: what the track is.

@@ -7,7 +7,7 @@ use crate::access_unit::{Codec, MediaKind, TrackId};
 use crate::backend::Backends;
 use crate::codec::open_audio_decoder;
 use crate::frame::FramePool;
-use crate::stream::{StreamParams, VideoParams};
+use crate::stream::{Orientation, StreamParams, VideoParams};
 use crate::ts::TransportReport;
 
 /// A viewer who joins waits for a keyframe; more than this is long, in seconds.
@@ -294,6 +294,16 @@ fn groups(stream: &StreamReport, track: &Track, found: &mut Findings) {
             id,
             format!("{} pictures come ahead of the first keyframe", gop.leading),
             "they cannot be decoded: the stream was joined in the middle",
+        );
+    }
+    let upright = |video: &VideoParams| video.orientation == Orientation::UPRIGHT;
+    if stream.video.as_ref().is_some_and(|video| !upright(video)) {
+        found.add(
+            Weight::Note,
+            id,
+            "its pictures lie on their side, and the file says how to turn them",
+            "`trickle process` turns them; a transport stream cannot say it, so that viewers of \
+             what is published see them as they lie",
         );
     }
     if gop.reordered {

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
+use trickle_media::stream::StreamParams;
 use trickle_media::ts::{MuxError, Placed, Segmenter, SegmenterOptions};
-use trickle_media::{AccessUnit, StreamInfo};
+use trickle_media::{AccessUnit, Orientation, StreamInfo};
 
 use super::MediaEvent;
 use crate::selection::{Selected, Selection};
@@ -79,6 +80,16 @@ impl Packager {
 
     /// Opens the output for these streams, or changes it to them.
     fn configure(&mut self, streams: &[StreamInfo]) {
+        let lies = |stream: &StreamInfo| match &stream.params {
+            StreamParams::Video(video) => video.orientation != Orientation::UPRIGHT,
+            _ => false,
+        };
+        if streams.iter().any(lies) {
+            tracing::warn!(
+                "pictures are published as they lie, as a transport stream cannot say how to turn \
+                 them: `trickle process` makes a file in which they are upright"
+            );
+        }
         let configured = match &mut self.output {
             Some(output) => output.segmenter.set_streams(streams),
             None => Segmenter::new(streams, &SegmenterOptions::default()).map(|segmenter| {

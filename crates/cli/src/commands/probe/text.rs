@@ -108,8 +108,17 @@ fn picture(video: &VideoParams) -> String {
         None => "no rate stated".into(),
     };
     let scan = if video.interlaced { ", interlaced" } else { "" };
+    let mirror = if video.orientation.mirrored {
+        ", to be mirrored"
+    } else {
+        ""
+    };
+    let turn = match video.orientation.quarter_turns {
+        0 => String::new(),
+        turns => format!(", to be turned {}° clockwise", 90 * u32::from(turns)),
+    };
     format!(
-        " {}@{}.{}, {}×{}, {rate}, {} {} bit{scan}",
+        " {}@{}.{}, {}×{}, {rate}, {} {} bit{scan}{mirror}{turn}",
         profile(video.codec, video.profile),
         video.level / 10,
         video.level % 10,

@@ -22,6 +22,7 @@ fn params() -> VideoParams {
         chroma_format: 1,
         interlaced: false,
         reorder: None,
+        orientation: crate::stream::Orientation::UPRIGHT,
     }
 }
 

@@ -1,0 +1,102 @@
+//! Pictures turned upright.
+
+use super::{PixelFormat, PlanarImage, Pool, VideoFrame};
+use crate::error::FrameError;
+use crate::frame::Image;
+use crate::stream::Orientation;
+
+impl PlanarImage {
+    /// The picture turned, so that it is upright where it lay as `orientation` says. Quarter turns
+    /// swap its sides.
+    ///
+    /// # Errors
+    /// None but those of [`PlanarImage::new`], which a picture that exists does not meet.
+    pub fn upright(&self, orientation: Orientation, pool: &Pool<u8>) -> Result<Self, FrameError> {
+        let (width, height) = orientation.size(self.width(), self.height());
+        let mut turned = Self::new(self.format(), width, height, pool)?;
+        let [y, u, v] = turned.planes_mut();
+        for (index, to) in [y, u, v].into_iter().enumerate() {
+            let (from, layout) = (self.plane(index), self.layout(index));
+            match (self.format(), index) {
+                (PixelFormat::Nv12, 1) => {
+                    let (from, to) = (from.as_chunks::<2>().0, to.as_chunks_mut::<2>().0);
+                    turn(from, layout.row_bytes / 2, to, orientation);
+                }
+                _ => turn(from, layout.row_bytes, to, orientation),
+            }
+        }
+        Ok(turned)
+    }
+}
+
+impl VideoFrame {
+    /// The frame turned upright, in host memory: see [`PlanarImage::upright`]. One that is upright
+    /// stays where and as it is, and so does a tensor in host memory: decoders give none.
+    ///
+    /// # Errors
+    /// [`FrameError::Device`] when the device fails.
+    pub fn upright(self, orientation: Orientation) -> Result<Self, FrameError> {
+        if orientation == Orientation::UPRIGHT {
+            return Ok(self);
+        }
+        let color = self.color();
+        let frame = self.to_host_planes(color)?;
+        let Image::Planar(image) = frame.image() else {
+            return Ok(frame);
+        };
+        let turned = image.upright(orientation, &frame.pool().bytes)?;
+        Ok(frame.replace_image(Image::Planar(turned)))
+    }
+}
+
+/// Turns rows of `columns` samples each.
+fn turn<S: Copy>(from: &[S], columns: usize, to: &mut [S], orientation: Orientation) {
+    if columns == 0 || from.is_empty() {
+        return;
+    }
+    let rows = from.len() / columns;
+    // Mirrored first: a mirrored column is read from the other side.
+    let Orientation {
+        mirrored,
+        quarter_turns,
+    } = orientation;
+    match quarter_turns & 3 {
+        turns @ (0 | 2) => {
+            let down = turns == 0;
+            let backwards = mirrored == down;
+            for (index, row) in to.chunks_exact_mut(columns).enumerate() {
+                let source = if down { index } else { rows - 1 - index };
+                let source = from.get(source * columns..).unwrap_or_default();
+                for (to, from) in row.iter_mut().zip(source) {
+                    *to = *from;
+                }
+                if backwards {
+                    row.reverse();
+                }
+            }
+        }
+        turns => {
+            // Each row is a column: clockwise from the bottom up, beginning with the leftmost.
+            let clockwise = turns == 1;
+            for (index, row) in to.chunks_exact_mut(rows).enumerate() {
+                let leftmost = clockwise != mirrored;
+                let column = if leftmost { index } else { columns - 1 - index };
+                let source = from
+                    .get(column..)
+                    .unwrap_or_default()
+                    .iter()
+                    .step_by(columns);
+                for (to, from) in row.iter_mut().zip(source) {
+                    *to = *from;
+                }
+                if clockwise {
+                    row.reverse();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "turn_test.rs"]
+mod tests;
