@@ -105,5 +105,6 @@ write("mp4_audio_levels.json", {
 write("mp4_tracks.json", {
     "media/bunny_720p25_main_aac51.mp4": tracks(MEDIA + "bunny_720p25_main_aac51.mp4"),
     **{f"mp4/{name}.mp4": tracks(f"{MP4}{name}.mp4")
-       for name in ("bframes", "fragments", "separate_fragments", "opus", "delayed", "cut")},
+       for name in ("bframes", "fragments", "separate_fragments", "opus", "delayed", "cut",
+                    "negative_offsets")},
 })

@@ -27,3 +27,5 @@ ffmpeg -v error -y -ss 0.72 -i bframes.mp4 -c copy -fflags +bitexact cut.mp4
 ffmpeg -v error -y -i ../media/h264_open_gop.ts -c copy -fflags +bitexact whole.mp4
 ffmpeg -v error -y -ss 0.5 -i whole.mp4 -c copy -fflags +bitexact open_gop_cut.mp4
 rm whole.mp4
+# Composition offsets below zero (as in CMAF): decode times are those of no delay at all.
+make -bf 2 -c:a aac -b:a 32k -movflags +negative_cts_offsets negative_offsets.mp4

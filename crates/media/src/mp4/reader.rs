@@ -81,6 +81,7 @@ impl<R: Read + Seek> Reader<R> {
         let fragmented = boxes.iter().any(|found| found.kind.0 == *b"moof");
         for track in &mut tracks {
             track.end_with_edit(fragmented);
+            track.decode_in_time();
         }
         Ok(Self {
             source,

@@ -21,6 +21,8 @@ pub(super) struct Track {
     pub(super) samples: Vec<Sample>,
     /// Decode time after the last sample, for fragments.
     pub(super) end: i64,
+    /// By how much samples are decoded ahead of the times that the file states.
+    ahead: i64,
     /// The next sample to read.
     pub(super) next: usize,
 }
@@ -57,6 +59,7 @@ impl Track {
             },
             samples,
             end: 0,
+            ahead: 0,
             next: 0,
         })
     }
@@ -104,10 +107,18 @@ impl Track {
         }
     }
 
+    /// Has every sample decoded by the time at which it is shown. With composition offsets below
+    /// zero (as CMAF has them) the stated decode times are those of a decoder without any delay
+    /// for pictures to be put in order.
+    pub(super) fn decode_in_time(&mut self) {
+        let least = self.samples.iter().map(|sample| sample.composition).min();
+        self.ahead = -i64::from(least.unwrap_or(0).min(0));
+    }
+
     /// Decode time of the next sample on the presentation's clock.
     pub(super) fn next_dts(&self) -> Option<Timestamp> {
         let sample = self.samples.get(self.next)?;
-        Some(self.timestamp(sample.dts))
+        Some(self.timestamp(sample.dts.saturating_sub(self.ahead)))
     }
 
     /// `ticks` of media time on the presentation's clock.
