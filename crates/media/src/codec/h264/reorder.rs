@@ -7,20 +7,31 @@ use crate::time::Timestamp;
 
 /// Most pictures that any H.264 stream holds back (`max_num_reorder_frames`, E.2.1).
 const MAX_DEPTH: usize = 16;
+/// A stream that states that it reorders, and did not in so many pictures, is no longer waited for.
+const CALM: u32 = 64;
 
 /// Holds pictures until none that is shown earlier can come.
 ///
 /// A picture is due when its unit's decoding time has come: whatever is decoded later is shown
 /// later still (ISO/IEC 13818-1, 2.7.5). So a stream without reordering, whose two times are
 /// equal, is never held back. Where the stream states how far it reorders, no more than that is
-/// held. Where either is wrong, the first picture that comes too late is lost and the depth grows
-/// by one.
+/// held. As long as no decoding time was ahead of its picture's, or once one was behind, the times
+/// are those of a muxer that does not know better, and what the stream states is held instead.
+/// Where all are wrong, the first picture that comes too late is lost and the depth grows by one.
 #[derive(Debug)]
 pub(super) struct Reorder {
     /// Sorted by presentation time.
     held: VecDeque<VideoFrame>,
     /// Most pictures held.
     most: usize,
+    /// What the stream states; 0 where it states nothing.
+    stated: usize,
+    /// A decoding time was ahead of its picture's.
+    leads: bool,
+    /// A decoding time was behind its picture's.
+    lags: bool,
+    /// Pictures that came in the order in which they are shown, up to the first that did not.
+    in_order: Option<u32>,
     /// Pictures held in any case, learned from the ones that came too late.
     least: usize,
     last: Option<Timestamp>,
@@ -36,6 +47,10 @@ impl Reorder {
         let mut reorder = Self {
             held: VecDeque::new(),
             most: MAX_DEPTH,
+            stated: 0,
+            leads: false,
+            lags: false,
+            in_order: Some(0),
             least: 0,
             last: None,
         };
@@ -47,6 +62,18 @@ impl Reorder {
     pub(super) fn set_depth(&mut self, depth: Option<u32>) {
         let most = depth.and_then(|depth| usize::try_from(depth).ok());
         self.most = most.unwrap_or(MAX_DEPTH).clamp(self.least, MAX_DEPTH);
+        self.stated = most.unwrap_or(0).min(MAX_DEPTH);
+    }
+
+    /// Pictures held whatever their times say.
+    fn floor(&self) -> usize {
+        let times_tell = self.leads && !self.lags;
+        let calm = self.in_order.is_some_and(|count| count >= CALM);
+        if times_tell || calm {
+            self.least
+        } else {
+            self.least.max(self.stated)
+        }
     }
 
     /// Takes the picture of the unit that is decoded at `decoded`, and moves what is due to `out`.
@@ -57,14 +84,23 @@ impl Reorder {
         out: &mut VecDeque<VideoFrame>,
     ) -> Result<(), TooLate> {
         if self.last.is_some_and(|last| frame.pts() < last) {
+            self.in_order = None;
             self.least = (self.least + 1).min(MAX_DEPTH);
             self.most = self.most.max(self.least);
             return Err(TooLate);
         }
+        self.leads |= decoded < frame.pts();
+        self.lags |= decoded > frame.pts();
         let at = self.held.partition_point(|held| held.pts() <= frame.pts());
+        let in_order = at == self.held.len();
+        self.in_order = self
+            .in_order
+            .filter(|_| in_order)
+            .map(|count| count.saturating_add(1));
         self.held.insert(at, frame);
+        let floor = self.floor();
         while let Some(first) = self.held.front() {
-            let due = first.pts() <= decoded && self.held.len() > self.least;
+            let due = first.pts() <= decoded && self.held.len() > floor;
             if !due && self.held.len() <= self.most {
                 break;
             }

@@ -67,6 +67,30 @@ fn wrong_decoding_times_cost_one_picture_and_are_learned_from() {
 }
 
 #[test]
+fn what_a_stream_states_is_held_where_decoding_times_tell_nothing() {
+    // I P B B P B B without decoding times, as they are shown; then with times that lag.
+    let shown = [0, 3, 1, 2, 6, 4, 5];
+    for lag in [0, 2] {
+        let mut reorder = Reorder::new(Some(2));
+        let units = shown.map(|pts| (pts + lag, pts));
+        let out = run(&mut reorder, &units);
+        let shown: Vec<i64> = out.into_iter().flat_map(Result::unwrap).collect();
+        assert_eq!(shown, [0, 1, 2, 3, 4]);
+    }
+}
+
+#[test]
+fn what_a_stream_states_for_nothing_is_not_held_for_long() {
+    let mut reorder = Reorder::new(Some(2));
+    let units: Vec<(i64, i64)> = (0..i64::from(CALM) + 2).map(|at| (at, at)).collect();
+    let out = run(&mut reorder, &units);
+    let counts: Vec<usize> = out.into_iter().map(|out| out.unwrap().len()).collect();
+    assert_eq!(counts[..3], [0, 0, 1]);
+    // What was held comes out, and from then on each at once.
+    assert_eq!(counts[counts.len() - 4..], [1, 3, 1, 1]);
+}
+
+#[test]
 fn what_is_held_is_bounded() {
     let mut reorder = Reorder::new(None);
     let units: Vec<(i64, i64)> = (0..100).map(|at| (0, 1000 + at)).collect();
