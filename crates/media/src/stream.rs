@@ -132,7 +132,7 @@ impl Orientation {
     }
 
     /// Width and height on display of a picture of this size.
-    pub const fn size(self, width: usize, height: usize) -> (usize, usize) {
+    pub fn size<T>(self, width: T, height: T) -> (T, T) {
         if self.quarter_turns % 2 == 0 {
             (width, height)
         } else {

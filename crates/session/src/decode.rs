@@ -248,8 +248,11 @@ impl DecodeStage {
             let mut frame = match frame.upright(self.orientation) {
                 Ok(frame) => frame,
                 Err(error) => {
-                    tracing::warn!(%error, "a picture could not be turned");
-                    self.shared.stats.dropped.device_error.add(1);
+                    let lost = &self.shared.stats.dropped.device_error;
+                    lost.add(1);
+                    if lost.get().is_power_of_two() {
+                        tracing::warn!(%error, count = lost.get(), "a picture could not be turned");
+                    }
                     continue;
                 }
             };

@@ -306,11 +306,12 @@ fn hidden_pictures_that_never_come_out_do_not_crowd_out_those_that_do() {
     let video = video_stream(16, 8);
     let lost = (0..100).map(|n| hidden(picture_item(n * 40, "damaged", &video)));
     let last = [
-        hidden(picture_item(4_000, "ok", &video)),
-        picture_item(4_040, "ok", &video),
+        hidden(picture_item(4_000, "later", &video)),
+        hidden(picture_item(4_040, "ok", &video)),
+        picture_item(4_080, "ok", &video),
     ];
     let out = bench.run(lost.chain(last).collect());
-    assert_eq!(frames(&out), [4_040]);
+    assert_eq!(frames(&out), [4_080]);
 }
 
 fn hidden(item: Item) -> Item {

@@ -272,14 +272,14 @@ impl EncodeStage {
             && !self.sink
             && self.video.is_none()
         {
-            let size = (params.width, params.height);
-            // Scaled pictures keep the colour that was guessed from the size they had.
-            let (wanted, color) = match self.shared.standin.size() {
-                Some((width, height)) if (width as u32, height as u32) != size => {
-                    let color = params.color.resolved(params.width, params.height);
-                    ((width as u32, height as u32), color)
-                }
-                _ => (size, params.color),
+            let size = params.orientation.size(params.width, params.height);
+            let asked = self.shared.standin.size();
+            let wanted = asked.map_or(size, |(width, height)| (width as u32, height as u32));
+            // Pictures that are scaled or turned keep the colour that was guessed from the size they
+            // had.
+            let color = match wanted == (params.width, params.height) {
+                true => params.color,
+                false => params.color.resolved(params.width, params.height),
             };
             let rate = self.expected_rate(params.frame_rate);
             let settings = self.settings(wanted, color, rate);

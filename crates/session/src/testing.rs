@@ -55,6 +55,7 @@ impl Backend for Obedient {
         }
         self.decoders.lock().unwrap().push(params.clone());
         Ok(Box::new(ByBytes {
+            later: None,
             size: (params.width as usize, params.height as usize),
             ready: VecDeque::new(),
         }))
@@ -120,9 +121,10 @@ pub(crate) fn lost_card(direction: &'static str, reason: &str) -> Event {
 }
 
 /// Decodes a unit to a frame, unless its first byte says otherwise: `d` damaged, `b` broken,
-/// `u` unsupported.
+/// `u` unsupported, `l` later, with the next.
 struct ByBytes {
     size: (usize, usize),
+    later: Option<VideoFrame>,
     ready: VecDeque<VideoFrame>,
 }
 
@@ -145,7 +147,12 @@ impl Decoder for ByBytes {
                 detail: "as told".into(),
             }),
             Some(b'u') => Err(Unsupported::new(unit.codec, "as told").into()),
+            Some(b'l') => {
+                self.later = Some(picture(unit.pts, self.size));
+                Ok(())
+            }
             _ => {
+                self.ready.extend(self.later.take());
                 self.ready.push_back(picture(unit.pts, self.size));
                 Ok(())
             }

@@ -56,7 +56,7 @@
 //! | relay restarted | makes its channel again if it made it, keeps its numbers | goes on, tells of the [`Gap`] |
 //! | segment broke off | – | [`SubscribeError::Truncated`], next segment |
 //! | channel closed | [`PublishStop::EndOfStream`] | `None` |
-//! | relay's certificate refused | [`PublishStop::Distrusted`] at once; after a first segment as a lost connection | [`SubscribeStop::Distrusted`] likewise |
+//! | relay's certificate refused | [`PublishStop::Distrusted`] at once; once the relay has answered anything, as a lost connection | [`SubscribeStop::Distrusted`] likewise |
 //! | no such channel | [`PublishStop::NotFound`] | [`SubscribeStop::NotFound`], or `None` after data |
 //!
 //! # Layers

@@ -56,7 +56,7 @@ pub enum PublishStop {
     /// The relay could not be reached within the time for retries.
     #[error("the relay cannot be reached")]
     Unreachable,
-    /// The relay's certificate was refused from the start. Later it is as good as unreachable.
+    /// The relay's certificate was refused: from the start, or for the time for retries.
     #[error("the relay's certificate was refused")]
     Distrusted,
 }
@@ -70,8 +70,8 @@ pub struct PublishState {
     creates: bool,
     resync: bool,
     reset: bool,
-    /// A segment was accepted.
-    published: bool,
+    /// The relay has answered anything.
+    reached: bool,
     stop: Option<PublishStop>,
     reconnects: u64,
 }
@@ -88,7 +88,7 @@ impl PublishState {
             creates,
             resync: false,
             reset: false,
-            published: false,
+            reached: false,
             stop: None,
             reconnects: 0,
         }
@@ -101,10 +101,15 @@ impl PublishState {
         self.reconnects
     }
 
-    /// Whether any segment was accepted.
+    /// Whether the relay has ever answered.
     #[must_use]
-    pub fn has_published(&self) -> bool {
-        self.published
+    pub fn was_reached(&self) -> bool {
+        self.reached
+    }
+
+    /// The relay has answered.
+    pub fn set_reached(&mut self) {
+        self.reached = true;
     }
 
     /// The index of the next segment.
@@ -149,10 +154,10 @@ impl PublishState {
 
     /// Takes note of how a segment ended.
     pub fn record(&mut self, answer: PostAnswer) {
+        self.reached |= !matches!(answer, PostAnswer::NoAnswer | PostAnswer::Distrusted);
         match answer {
             PostAnswer::Accepted => {
                 self.lost_in_a_row = 0;
-                self.published = true;
                 return;
             }
             PostAnswer::EndOfStream => self.halt(PublishStop::EndOfStream),
@@ -161,7 +166,7 @@ impl PublishState {
             // One segment too large, or one too many, says nothing about the next.
             PostAnswer::Refused(413) | PostAnswer::CutShort => {}
             PostAnswer::Refused(status) => self.halt(PublishStop::Refused(status)),
-            PostAnswer::Distrusted if !self.published => self.halt(PublishStop::Distrusted),
+            PostAnswer::Distrusted if !self.reached => self.halt(PublishStop::Distrusted),
             PostAnswer::Unavailable(_) | PostAnswer::NoAnswer | PostAnswer::Distrusted => {
                 self.resync = true;
             }

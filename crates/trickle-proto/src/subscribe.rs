@@ -142,6 +142,8 @@ pub struct SubscribeState {
     /// The index that continues the sequence, once there is one.
     expected: Option<Seq>,
     delivered: bool,
+    /// The relay has answered anything.
+    reached: bool,
     policy: RetryPolicy,
     backoff: Backoff,
     /// First failure since the last success.
@@ -161,6 +163,7 @@ impl SubscribeState {
                 Start::Current | Start::Next => None,
             },
             delivered: false,
+            reached: false,
             policy,
             backoff: Backoff::new(policy, seed),
             failing_since: None,
@@ -183,6 +186,7 @@ impl SubscribeState {
 
     /// Decides on an answer to the GET of [`SubscribeState::wanted`].
     pub fn on_answer(&mut self, answer: GetAnswer, now: Instant) -> Step {
+        self.reached |= !matches!(answer, GetAnswer::NoAnswer | GetAnswer::Distrusted);
         match answer {
             GetAnswer::Segment { seq } => self.on_segment(seq),
             GetAnswer::NoSegment { latest } => self.on_no_segment(latest, now),
@@ -191,7 +195,7 @@ impl SubscribeState {
             GetAnswer::Unavailable(status) => {
                 self.retry(now, Step::Fail(SubscribeStop::Unavailable(status)))
             }
-            GetAnswer::Distrusted if !self.delivered => Step::Fail(SubscribeStop::Distrusted),
+            GetAnswer::Distrusted if !self.reached => Step::Fail(SubscribeStop::Distrusted),
             GetAnswer::Distrusted => self.retry(now, Step::Fail(SubscribeStop::Distrusted)),
             GetAnswer::NoAnswer => self.retry(now, Step::Fail(SubscribeStop::Unreachable)),
             GetAnswer::NotFound => {

@@ -39,8 +39,13 @@ impl VideoFrame {
         if orientation == Orientation::UPRIGHT {
             return Ok(self);
         }
-        let color = self.color();
-        let frame = self.to_host_planes(color)?;
+        let (size, mut color) = ((self.width(), self.height()), self.color());
+        if orientation.size(size.0, size.1) != size {
+            // What was guessed from the size that they had stays.
+            color = color.resolved(size.0 as u32, size.1 as u32);
+        }
+        let mut frame = self.to_host_planes(color)?;
+        frame.set_color(color);
         let Image::Planar(image) = frame.image() else {
             return Ok(frame);
         };

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::frame::FramePool;
+use crate::stream::{ColorDescription, YuvMatrix};
+use crate::time::Timestamp;
 
 /// Samples of `rows`, turned as `[mirrored, quarter_turns]` say.
 fn turned(rows: &[&str], mirrored: bool, quarter_turns: u8) -> Vec<String> {
@@ -80,6 +82,26 @@ fn other_matrices_turn_nothing() {
     for matrix in [[0; 4], [1, 1, -1, 1], [1, 0, 1, 0], [i32::MIN, 0, 0, 0]] {
         assert_eq!(Orientation::of_matrix(matrix), None, "{matrix:?}");
     }
+}
+
+#[test]
+fn the_colour_that_a_size_stands_for_outlives_it() {
+    let pool = FramePool::new();
+    let turned = |quarter_turns| {
+        let image = PlanarImage::new(PixelFormat::I420, 848, 480, &pool.bytes).unwrap();
+        let color = ColorDescription::UNSPECIFIED;
+        let time = Timestamp::mpeg(0);
+        let frame = VideoFrame::new(Image::Planar(image), time, color, pool.clone());
+        let orientation = Orientation {
+            mirrored: false,
+            quarter_turns,
+        };
+        frame.upright(orientation).unwrap()
+    };
+    let upright = turned(1);
+    assert_eq!((upright.width(), upright.height()), (480, 848));
+    assert_eq!(upright.color().yuv_matrix(480, 848), YuvMatrix::Bt601);
+    assert_eq!(turned(2).color(), ColorDescription::UNSPECIFIED);
 }
 
 #[test]

@@ -326,6 +326,15 @@ fn what_a_box_claims_is_checked() {
 }
 
 #[test]
+fn an_offset_that_makes_no_sense_moves_no_other_sample() {
+    let file = test_data("mp4/negative_offsets.mp4");
+    let dts = |file: &[u8]| -> Vec<_> { units(file).iter().map(|unit| unit.dts).collect() };
+    // The third entry of `ctts`: version and flags, count; count and offset of each.
+    let broken = patched(&file, b"ctts", 8 + 2 * 8 + 4, &i32::MIN.to_be_bytes());
+    assert_eq!(dts(&broken), dts(&file));
+}
+
+#[test]
 fn how_pictures_lie_is_told() {
     let file = test_data("mp4/bframes.mp4");
     let orientation = |file: &[u8]| {

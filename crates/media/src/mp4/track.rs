@@ -8,6 +8,10 @@ use crate::access_unit::{MediaKind, TrackId};
 use crate::stream::{Orientation, Rational, StreamInfo, StreamParams};
 use crate::time::{TimeBase, Timestamp};
 
+/// Seconds by which a picture can be decoded ahead of the time that the file states: far more than
+/// putting 16 pictures in order takes.
+const MAX_AHEAD: i64 = 10;
+
 /// A track and where reading is in it.
 #[derive(Debug)]
 pub(super) struct Track {
@@ -111,8 +115,16 @@ impl Track {
     /// zero (as CMAF has them) the stated decode times are those of a decoder without any delay
     /// for pictures to be put in order.
     pub(super) fn decode_in_time(&mut self) {
-        let least = self.samples.iter().map(|sample| sample.composition).min();
-        self.ahead = -i64::from(least.unwrap_or(0).min(0));
+        let most = i64::from(self.base.den()).saturating_mul(MAX_AHEAD);
+        let early = self
+            .samples
+            .iter()
+            .map(|sample| -i64::from(sample.composition));
+        // One that makes no sense must not move all others.
+        self.ahead = early
+            .filter(|early| (0..=most).contains(early))
+            .max()
+            .unwrap_or(0);
     }
 
     /// Decode time of the next sample on the presentation's clock.

@@ -301,7 +301,7 @@ fn groups(stream: &StreamReport, track: &Track, found: &mut Findings) {
         found.add(
             Weight::Note,
             id,
-            "its pictures lie on their side, and the file says how to turn them",
+            "its pictures do not stand upright, and the file says how to turn them",
             "`trickle process` turns them; a transport stream cannot say it, so that viewers of \
              what is published see them as they lie",
         );

@@ -114,10 +114,13 @@ impl VideoAssembler {
 
     /// No bytes of the PES packet that is being read were missing after all.
     pub(super) fn undo_damage(&mut self) {
-        if let Some((begin, _)) = self.marks.back()
+        if let Some(&(begin, times)) = self.marks.back()
             && !self.full
         {
-            self.damage.retain(|at| at <= begin);
+            // Of an orphan no time is known, and its beginning is missing in any case.
+            let orphan = times == PesTimes::default();
+            self.damage
+                .retain(|&at| at < begin || (at == begin && orphan));
         }
     }
 

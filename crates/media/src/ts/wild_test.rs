@@ -271,6 +271,41 @@ fn counters_that_are_wrong_from_the_start_do_not_cost_the_first_keyframe() {
 }
 
 #[test]
+fn nor_do_they_where_the_first_packet_holds_a_header_alone() {
+    let units = lively_of(3, |keyframe| if keyframe { 8_000 } else { 500 });
+    let mut writer = video_writer();
+    for unit in &units {
+        let start = writer.out.len();
+        writer.pes(VIDEO, Some(unit.pts.ticks), &unit.data);
+        let whole: Vec<u8> = writer.out.drain(start..).collect();
+        let payload: Vec<u8> = whole
+            .chunks(188)
+            .flat_map(|packet| packet.to_vec().split_off(188 - payload_len(packet)))
+            .collect();
+        // Nine bytes and those that it states.
+        let (head, data) = payload.split_at(9 + usize::from(payload[8]));
+        writer.packet(VIDEO, true, head);
+        for part in data.chunks(MAX_PAYLOAD) {
+            writer.packet(VIDEO, false, part);
+        }
+    }
+    let mut stream = std::mem::take(&mut writer.out);
+    for packet in stream.chunks_mut(188).skip(2) {
+        packet[3] &= 0xf0;
+    }
+    let found = demux(&stream);
+    assert_same(&found.units, &units);
+    assert!(!found.units[0].flags.damaged);
+}
+
+fn payload_len(packet: &[u8]) -> usize {
+    match packet[3] & 0x20 {
+        0 => MAX_PAYLOAD,
+        _ => MAX_PAYLOAD - 1 - usize::from(packet[4]),
+    }
+}
+
+#[test]
 fn missing_packets_are_noticed_again_once_the_counters_are_right() {
     let units = lively(60);
     let streams = mux_each(&units);

@@ -26,6 +26,7 @@ pub(super) struct Packager {
     ready: VecDeque<Packet>,
     /// Why streams, or units, were left out.
     refused: Option<MuxError>,
+    told_of_lying: bool,
 }
 
 struct Output {
@@ -40,6 +41,7 @@ impl Packager {
             output: None,
             ready: VecDeque::new(),
             refused: None,
+            told_of_lying: false,
         }
     }
 
@@ -84,7 +86,7 @@ impl Packager {
             StreamParams::Video(video) => video.orientation != Orientation::UPRIGHT,
             _ => false,
         };
-        if streams.iter().any(lies) {
+        if streams.iter().any(lies) && !std::mem::replace(&mut self.told_of_lying, true) {
             tracing::warn!(
                 "pictures are published as they lie, as a transport stream cannot say how to turn \
                  them: `trickle process` makes a file in which they are upright"

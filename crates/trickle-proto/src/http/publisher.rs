@@ -289,22 +289,28 @@ impl Publisher {
         self.backoff.reset();
         loop {
             let failure = match self.ask_once(ask).await {
-                Ok(answer) => match ask.judge(&answer) {
-                    Ok(next) => return Ok(next),
-                    Err(stop) => {
-                        self.detail = answer.describe();
-                        if !is_passing(answer.status) {
-                            return Err(self.halted(stop));
+                Ok(answer) => {
+                    self.state.set_reached();
+                    match ask.judge(&answer) {
+                        Ok(next) => return Ok(next),
+                        Err(stop) => {
+                            self.detail = answer.describe();
+                            if !is_passing(answer.status) {
+                                return Err(self.halted(stop));
+                            }
+                            stop
                         }
-                        stop
                     }
-                },
+                }
                 Err(error) => {
                     self.detail = error.reason;
-                    if error.distrusted && !self.state.has_published() {
+                    if error.distrusted && !self.state.was_reached() {
                         return Err(self.halted(PublishStop::Distrusted));
                     }
-                    PublishStop::Unreachable
+                    match error.distrusted {
+                        true => PublishStop::Distrusted,
+                        false => PublishStop::Unreachable,
+                    }
                 }
             };
             let wait = self.backoff.next_wait();

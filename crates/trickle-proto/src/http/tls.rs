@@ -39,10 +39,7 @@ const HINT: &str = "; trust this certificate with --trust-certificate FILE \
 /// Whether a connection failed because [`Verifier`] refused the server's certificate.
 pub(super) fn is_distrust(error: &(dyn Error + 'static)) -> bool {
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
-        return matches!(
-            error,
-            rustls::Error::InvalidCertificate(_) | rustls::Error::General(_)
-        );
+        return matches!(error, rustls::Error::General(_));
     }
     // An I/O error gives the causes of what it holds for its own, not what it holds.
     let held = error
@@ -238,14 +235,13 @@ impl ServerCertVerifier for Verifier {
             self.system()?
                 .verify_server_cert(end_entity, intermediates, name, ocsp, now);
         verified.map_err(|error| match error {
+            // Passes by itself, as when a clock is not set yet.
             rustls::Error::InvalidCertificate(
-                CertificateError::UnknownIssuer
-                | CertificateError::Expired
-                | CertificateError::ExpiredContext { .. }
-                | CertificateError::NotValidForName
-                | CertificateError::NotValidForNameContext { .. }
-                | CertificateError::Other(_),
-            ) => rustls::Error::General(format!("{error}{HINT}")),
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+            ) => error,
+            rustls::Error::InvalidCertificate(_) => {
+                rustls::Error::General(format!("{error}{HINT}"))
+            }
             other => other,
         })
     }

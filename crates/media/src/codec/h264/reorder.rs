@@ -9,6 +9,8 @@ use crate::time::Timestamp;
 const MAX_DEPTH: usize = 16;
 /// A stream that states that it reorders, and did not in so many pictures, is no longer waited for.
 const CALM: u32 = 64;
+/// The same of one that has reordered before.
+const CALM_AGAIN: u32 = 512;
 
 /// Holds pictures until none that is shown earlier can come.
 ///
@@ -30,8 +32,10 @@ pub(super) struct Reorder {
     leads: bool,
     /// A decoding time was behind its picture's.
     lags: bool,
-    /// Pictures that came in the order in which they are shown, up to the first that did not.
-    in_order: Option<u32>,
+    /// Pictures since the last that did not come in the order in which they are shown.
+    in_order: u32,
+    /// How many of these make the stream calm.
+    calm_after: u32,
     /// Pictures held in any case, learned from the ones that came too late.
     least: usize,
     last: Option<Timestamp>,
@@ -50,7 +54,8 @@ impl Reorder {
             stated: 0,
             leads: false,
             lags: false,
-            in_order: Some(0),
+            in_order: 0,
+            calm_after: CALM,
             least: 0,
             last: None,
         };
@@ -65,11 +70,15 @@ impl Reorder {
         self.stated = most.unwrap_or(0).min(MAX_DEPTH);
     }
 
+    fn reordered(&mut self) {
+        self.in_order = 0;
+        self.calm_after = CALM_AGAIN;
+    }
+
     /// Pictures held whatever their times say.
     fn floor(&self) -> usize {
         let times_tell = self.leads && !self.lags;
-        let calm = self.in_order.is_some_and(|count| count >= CALM);
-        if times_tell || calm {
+        if times_tell || self.in_order >= self.calm_after {
             self.least
         } else {
             self.least.max(self.stated)
@@ -84,7 +93,7 @@ impl Reorder {
         out: &mut VecDeque<VideoFrame>,
     ) -> Result<(), TooLate> {
         if self.last.is_some_and(|last| frame.pts() < last) {
-            self.in_order = None;
+            self.reordered();
             self.least = (self.least + 1).min(MAX_DEPTH);
             self.most = self.most.max(self.least);
             return Err(TooLate);
@@ -92,11 +101,11 @@ impl Reorder {
         self.leads |= decoded < frame.pts();
         self.lags |= decoded > frame.pts();
         let at = self.held.partition_point(|held| held.pts() <= frame.pts());
-        let in_order = at == self.held.len();
-        self.in_order = self
-            .in_order
-            .filter(|_| in_order)
-            .map(|count| count.saturating_add(1));
+        if at == self.held.len() {
+            self.in_order = self.in_order.saturating_add(1);
+        } else {
+            self.reordered();
+        }
         self.held.insert(at, frame);
         let floor = self.floor();
         while let Some(first) = self.held.front() {

@@ -91,6 +91,17 @@ fn what_a_stream_states_for_nothing_is_not_held_for_long() {
 }
 
 #[test]
+fn one_inversion_does_not_delay_a_stream_for_good() {
+    let mut reorder = Reorder::new(Some(2));
+    let mut units: Vec<(i64, i64)> = (0..i64::from(CALM_AGAIN) + 9).map(|at| (at, at)).collect();
+    units.swap(4, 5);
+    let out = run(&mut reorder, &units);
+    let counts: Vec<usize> = out.into_iter().map(|out| out.unwrap().len()).collect();
+    assert_eq!(counts[CALM as usize + 9], 1);
+    assert_eq!(counts.iter().sum::<usize>(), units.len());
+}
+
+#[test]
 fn what_is_held_is_bounded() {
     let mut reorder = Reorder::new(None);
     let units: Vec<(i64, i64)> = (0..100).map(|at| (0, 1000 + at)).collect();
