@@ -118,8 +118,8 @@ impl Decoder {
         let index = usize::try_from(index).map_err(|_| Status::INVALID_VALUE)?;
         let surface = self.surfaces.get_mut(index).ok_or(Status::INVALID_VALUE)?;
         self.decoded += 1;
-        // Equal times, always rising: pictures come out at once, in the order of decoding. The
-        // order of display is the parser's business.
+        // Equal times, always rising, and an engine that was told of no reordering: pictures come
+        // out at once, in the order of decoding. The order of display is the parser's business.
         let time = Timestamp::mpeg(self.decoded);
         let pushed = self.engine.push(&AccessUnit {
             track: access_unit::TrackId(0),

@@ -26,7 +26,7 @@ pub(super) struct Reorder {
     held: VecDeque<VideoFrame>,
     /// Most pictures held.
     most: usize,
-    /// What the stream states; 0 where it states nothing.
+    /// What the stream stated when it was opened; 0 where it stated nothing, or nobody asked.
     stated: usize,
     /// A decoding time was ahead of its picture's.
     leads: bool,
@@ -51,7 +51,7 @@ impl Reorder {
         let mut reorder = Self {
             held: VecDeque::new(),
             most: MAX_DEPTH,
-            stated: 0,
+            stated: depth.map_or(0, |depth| depth.min(MAX_DEPTH as u32) as usize),
             leads: false,
             lags: false,
             in_order: 0,
@@ -67,7 +67,6 @@ impl Reorder {
     pub(super) fn set_depth(&mut self, depth: Option<u32>) {
         let most = depth.and_then(|depth| usize::try_from(depth).ok());
         self.most = most.unwrap_or(MAX_DEPTH).clamp(self.least, MAX_DEPTH);
-        self.stated = most.unwrap_or(0).min(MAX_DEPTH);
     }
 
     fn reordered(&mut self) {
