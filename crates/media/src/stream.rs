@@ -133,7 +133,7 @@ impl Orientation {
 
     /// Width and height on display of a picture of this size.
     pub fn size<T>(self, width: T, height: T) -> (T, T) {
-        if self.quarter_turns % 2 == 0 {
+        if self.quarter_turns.is_multiple_of(2) {
             (width, height)
         } else {
             (height, width)
