@@ -27,6 +27,14 @@ impl StreamInfo {
         let used = || all.clone().find(|stream| stream.codec.is_used());
         current.or_else(used).or_else(|| all.next())
     }
+
+    /// How its pictures lie; what has none is upright.
+    pub fn orientation(&self) -> Orientation {
+        match &self.params {
+            StreamParams::Video(video) => video.orientation,
+            StreamParams::Audio(_) | StreamParams::Unknown => Orientation::UPRIGHT,
+        }
+    }
 }
 
 /// Coding parameters by kind of stream.

@@ -52,8 +52,6 @@ pub(crate) struct DecodeStage {
     hidden: VecDeque<Timestamp>,
     /// The picture before was lost here, and counted so.
     lost_last: bool,
-    /// How pictures lie.
-    orientation: Orientation,
 }
 
 struct OpenVideo {
@@ -87,7 +85,6 @@ impl DecodeStage {
             pacer: Pacer::new(),
             last_pts: None,
             hidden: VecDeque::new(),
-            orientation: Orientation::UPRIGHT,
             lost_last: false,
         }
     }
@@ -180,10 +177,6 @@ impl DecodeStage {
             }
             self.hidden.push_back(unit.pts);
         }
-        self.orientation = match &stream.params {
-            StreamParams::Video(params) => params.orientation,
-            _ => Orientation::UPRIGHT,
-        };
         match open.decoder.push(&unit) {
             Ok(()) => {}
             Err(CodecError::Broken { backend, detail }) => {
@@ -245,7 +238,10 @@ impl DecodeStage {
                 stats.dropped.max_framerate.add(1);
                 continue;
             }
-            let mut frame = match frame.upright(self.orientation) {
+            let params = self.video.as_ref().map(|open| &open.params);
+            let rate = params.and_then(|params| params.frame_rate);
+            let orientation = params.map_or(Orientation::UPRIGHT, |params| params.orientation);
+            let mut frame = match frame.upright(orientation) {
                 Ok(frame) => frame,
                 Err(error) => {
                     let lost = &self.shared.stats.dropped.device_error;
@@ -257,7 +253,6 @@ impl DecodeStage {
                 }
             };
             frame.times_mut().decoded = self.shared.now();
-            let rate = self.video.as_ref().and_then(|open| open.params.frame_rate);
             self.send(Item::Frame(Frame {
                 frame,
                 rate,
@@ -449,7 +444,11 @@ impl DecodeStage {
 fn picture_params(unit: &AccessUnit, stream: &StreamInfo) -> Option<VideoParams> {
     if unit.codec == Codec::H264 {
         let sps = annexb::nal_units(&unit.data).find(|nal| nal.kind() == NalKind::SPS)?;
-        return Sps::parse(sps.bytes).ok().map(|sps| sps.video_params());
+        // How pictures lie, the container alone says.
+        return Sps::parse(sps.bytes).ok().map(|sps| VideoParams {
+            orientation: stream.orientation(),
+            ..sps.video_params()
+        });
     }
     match &stream.params {
         StreamParams::Video(params) => Some(params.clone()),

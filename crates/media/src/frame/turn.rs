@@ -60,44 +60,33 @@ fn turn<S: Copy>(from: &[S], columns: usize, to: &mut [S], orientation: Orientat
         return;
     }
     let rows = from.len() / columns;
-    // Mirrored first: a mirrored column is read from the other side.
     let Orientation {
         mirrored,
         quarter_turns,
     } = orientation;
-    match quarter_turns & 3 {
-        turns @ (0 | 2) => {
-            let down = turns == 0;
-            let backwards = mirrored == down;
-            for (index, row) in to.chunks_exact_mut(columns).enumerate() {
-                let source = if down { index } else { rows - 1 - index };
-                let source = from.get(source * columns..).unwrap_or_default();
-                for (to, from) in row.iter_mut().zip(source) {
-                    *to = *from;
-                }
-                if backwards {
-                    row.reverse();
-                }
-            }
+    // Each row of the result is a row or a column of the source: whether the first is the first,
+    // and whether it is read from its end. Mirrored first: columns then come the other way round.
+    let (in_order, backwards) = match quarter_turns & 3 {
+        0 => (true, mirrored),
+        1 => (!mirrored, true),
+        2 => (false, !mirrored),
+        _ => (mirrored, false),
+    };
+    let upright = quarter_turns.is_multiple_of(2);
+    let (lines, length) = orientation.size(rows, columns);
+    for (index, row) in to.chunks_exact_mut(length).enumerate() {
+        let line = if in_order { index } else { lines - 1 - index };
+        let (first, step) = if upright {
+            (line * columns, 1)
+        } else {
+            (line, columns)
+        };
+        let source = from.get(first..).unwrap_or_default().iter().step_by(step);
+        for (to, from) in row.iter_mut().zip(source) {
+            *to = *from;
         }
-        turns => {
-            // Each row is a column: clockwise from the bottom up, beginning with the leftmost.
-            let clockwise = turns == 1;
-            for (index, row) in to.chunks_exact_mut(rows).enumerate() {
-                let leftmost = clockwise != mirrored;
-                let column = if leftmost { index } else { columns - 1 - index };
-                let source = from
-                    .get(column..)
-                    .unwrap_or_default()
-                    .iter()
-                    .step_by(columns);
-                for (to, from) in row.iter_mut().zip(source) {
-                    *to = *from;
-                }
-                if clockwise {
-                    row.reverse();
-                }
-            }
+        if backwards {
+            row.reverse();
         }
     }
 }

@@ -339,14 +339,10 @@ fn how_pictures_lie_is_told() {
     let file = test_data("mp4/bframes.mp4");
     let orientation = |file: &[u8]| {
         let reader = open(file).unwrap();
-        let video = reader
-            .streams()
-            .iter()
-            .find_map(|stream| match &stream.params {
-                StreamParams::Video(video) => Some(video.orientation),
-                _ => None,
-            });
-        video.unwrap()
+        let kind = MediaKind::Video;
+        StreamInfo::choose(reader.streams(), kind, None)
+            .unwrap()
+            .orientation()
     };
     assert_eq!(orientation(&file), Orientation::UPRIGHT);
     // The video's `tkhd` is the first: a, b, u, c, d.

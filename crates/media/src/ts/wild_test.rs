@@ -1,8 +1,11 @@
 //! Transport streams as they are met outside: several programs, tables that change, streams beside
 //! the programme, counters and lengths that are wrong, clocks that wrap.
 
+use bytes::BytesMut;
+
 use super::super::crc::crc32;
 use super::super::packet::MAX_PAYLOAD;
+use super::super::pes::{StreamId, write_header};
 use super::super::psi::write_pmt;
 use super::super::testing::{
     AUDIO, Found, PMT, VIDEO, Writer, assert_same, demux, mux_each, picture, pmt_streams, sound,
@@ -271,38 +274,23 @@ fn counters_that_are_wrong_from_the_start_do_not_cost_the_first_keyframe() {
 }
 
 #[test]
-fn nor_do_they_where_the_first_packet_holds_a_header_alone() {
+fn nor_one_whose_first_packet_holds_a_header_alone() {
     let units = lively_of(3, |keyframe| if keyframe { 8_000 } else { 500 });
     let mut writer = video_writer();
     for unit in &units {
-        let start = writer.out.len();
-        writer.pes(VIDEO, Some(unit.pts.ticks), &unit.data);
-        let whole: Vec<u8> = writer.out.drain(start..).collect();
-        let payload: Vec<u8> = whole
-            .chunks(188)
-            .flat_map(|packet| packet.to_vec().split_off(188 - payload_len(packet)))
-            .collect();
-        // Nine bytes and those that it states.
-        let (head, data) = payload.split_at(9 + usize::from(payload[8]));
-        writer.packet(VIDEO, true, head);
-        for part in data.chunks(MAX_PAYLOAD) {
+        let (time, mut head) = (unit.pts.ticks, BytesMut::new());
+        write_header(StreamId::VIDEO, (time, time), 100_000, 0, &mut head);
+        writer.packet(VIDEO, true, &head);
+        for part in unit.data.chunks(MAX_PAYLOAD) {
             writer.packet(VIDEO, false, part);
         }
     }
-    let mut stream = std::mem::take(&mut writer.out);
-    for packet in stream.chunks_mut(188).skip(2) {
+    for packet in writer.out.chunks_mut(188).skip(2) {
         packet[3] &= 0xf0;
     }
-    let found = demux(&stream);
+    let found = demux(&writer.out);
     assert_same(&found.units, &units);
     assert!(!found.units[0].flags.damaged);
-}
-
-fn payload_len(packet: &[u8]) -> usize {
-    match packet[3] & 0x20 {
-        0 => MAX_PAYLOAD,
-        _ => MAX_PAYLOAD - 1 - usize::from(packet[4]),
-    }
 }
 
 #[test]

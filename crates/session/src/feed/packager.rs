@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use trickle_media::stream::StreamParams;
 use trickle_media::ts::{MuxError, Placed, Segmenter, SegmenterOptions};
 use trickle_media::{AccessUnit, Orientation, StreamInfo};
 
@@ -26,6 +25,7 @@ pub(super) struct Packager {
     ready: VecDeque<Packet>,
     /// Why streams, or units, were left out.
     refused: Option<MuxError>,
+    /// It was said that pictures are published as they lie.
     told_of_lying: bool,
 }
 
@@ -82,10 +82,7 @@ impl Packager {
 
     /// Opens the output for these streams, or changes it to them.
     fn configure(&mut self, streams: &[StreamInfo]) {
-        let lies = |stream: &StreamInfo| match &stream.params {
-            StreamParams::Video(video) => video.orientation != Orientation::UPRIGHT,
-            _ => false,
-        };
+        let lies = |stream: &StreamInfo| stream.orientation() != Orientation::UPRIGHT;
         if streams.iter().any(lies) && !std::mem::replace(&mut self.told_of_lying, true) {
             tracing::warn!(
                 "pictures are published as they lie, as a transport stream cannot say how to turn \

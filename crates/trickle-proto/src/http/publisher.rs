@@ -289,25 +289,22 @@ impl Publisher {
         self.backoff.reset();
         loop {
             let failure = match self.ask_once(ask).await {
-                Ok(answer) => {
-                    self.state.set_reached();
-                    match ask.judge(&answer) {
-                        Ok(next) => return Ok(next),
-                        Err(stop) => {
-                            self.detail = answer.describe();
-                            if !is_passing(answer.status) {
-                                return Err(self.halted(stop));
-                            }
-                            stop
+                Ok(answer) => match ask.judge(&answer) {
+                    Ok(next) => return Ok(next),
+                    Err(stop) => {
+                        self.detail = answer.describe();
+                        if !is_passing(answer.status) {
+                            return Err(self.halted(stop));
                         }
+                        stop
                     }
-                }
+                },
                 Err(error) => {
                     self.detail = error.reason;
-                    if error.distrusted && !self.state.was_reached() {
-                        return Err(self.halted(PublishStop::Distrusted));
-                    }
                     match error.distrusted {
+                        true if !self.state.was_reached() => {
+                            return Err(self.halted(PublishStop::Distrusted));
+                        }
                         true => PublishStop::Distrusted,
                         false => PublishStop::Unreachable,
                     }
@@ -321,7 +318,7 @@ impl Publisher {
         }
     }
 
-    async fn ask_once(&self, ask: Ask) -> Result<Answer, NoAnswer> {
+    async fn ask_once(&mut self, ask: Ask) -> Result<Answer, NoAnswer> {
         let (method, uri, header) = match ask {
             Ask::Create => {
                 let mime = (wire::EXPECT_CONTENT, self.mime.clone());
@@ -330,7 +327,9 @@ impl Publisher {
             Ask::Next => (Method::GET, self.url.next(), None),
             Ask::Delete => (Method::DELETE, self.url.channel(), None),
         };
-        self.client.ask(method, uri, header).await
+        let answer = self.client.ask(method, uri, header).await?;
+        self.state.set_reached();
+        Ok(answer)
     }
 
     fn halted(&mut self, stop: PublishStop) -> PublishError {

@@ -36,7 +36,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const HINT: &str = "; trust this certificate with --trust-certificate FILE \
      (TRICKLE_TRUST_CERTIFICATE), or verify nothing with --insecure (TRICKLE_INSECURE=true)";
 
-/// Whether a connection failed because [`Verifier`] refused the server's certificate.
+/// Whether a connection failed because [`Verifier`] refused the server's certificate, which it tells
+/// as a general error: no other comes of a client's handshake.
 pub(super) fn is_distrust(error: &(dyn Error + 'static)) -> bool {
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return matches!(error, rustls::Error::General(_));

@@ -26,8 +26,9 @@ const INTACT_WAIT: Duration = Duration::from_secs(2);
 /// An H.264 decoder over a library.
 ///
 /// Every frame comes out at the push of its unit, except for those that the stream itself shows
-/// later than others, or says it would where its decoding times tell nothing. A damaged picture is not shown, nor is one that refers to it: frames stop
-/// until the next keyframe. A damaged picture that no other refers to is lost alone.
+/// later than others, or says it would where its decoding times tell nothing. A damaged picture is
+/// not shown, nor is one that refers to it: frames stop until the next keyframe. A damaged picture
+/// that no other refers to is lost alone.
 ///
 /// When no intact keyframe has come for 2 s, a damaged one is made do with where the library can:
 /// what is missing of it, and of the pictures after it, is concealed until an intact IDR picture

@@ -51,7 +51,7 @@ impl Reorder {
         let mut reorder = Self {
             held: VecDeque::new(),
             most: MAX_DEPTH,
-            stated: depth.map_or(0, |depth| depth.min(MAX_DEPTH as u32) as usize),
+            stated: 0,
             leads: false,
             lags: false,
             in_order: 0,
@@ -60,6 +60,9 @@ impl Reorder {
             last: None,
         };
         reorder.set_depth(depth);
+        if depth.is_some() {
+            reorder.stated = reorder.most;
+        }
         reorder
     }
 
